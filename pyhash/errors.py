@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every exception that pyhash raises on purpose, and the findings they carry.
+
+Two branches that must never be mixed up: "the answer is no" and "could not check". Both stop a
+start; they need different people to act.
+
+    PyhashError
+    ├── VerificationError            the answer is no: refuse (exit code 1)
+    │   ├── SignatureError           no valid signature by a trusted key over these bytes
+    │   ├── PolicyError              validly signed, but not what the policy accepts
+    │   ├── MissingShardError        a signed file is not there
+    │   ├── UnexpectedFileError      a file, link or device that nobody signed
+    │   ├── SizeMismatchError        a file has another size than the signed one
+    │   ├── DigestMismatchError      a file has other bytes than the signed ones
+    │   ├── ChangedWhileReadError    a file changed between opening and the end of hashing
+    │   └── ClosureError             an index or config points a loader outside the signed files
+    ├── CheckError                   could not check: refuse too (exit code 3)
+    │   ├── FormatError              bytes that do not follow their format
+    │   │   └── LimitError           a size or count above its cap (limits.py)
+    │   ├── ReadError                the operating system would not give the bytes
+    │   ├── KeyFileError             a key that cannot be read, or must not be used
+    │   ├── DependencyError          a library that this request needs is not installed
+    │   ├── EngineError              the native engine refused or failed
+    │   └── CancelledError           the caller asked to stop before the answer was known
+    └── UsageError                   the request itself makes no sense (exit code 2)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRange:
+    """One run of bytes that differs from what was signed.
+
+    Attributes:
+        start: First byte, counted from the start of the file.
+        end: One past the last byte. Ranges are whole spans of 1 MiB, so the true difference lies
+            somewhere within.
+        tensors: Names of the tensors that own bytes of the range; empty for formats without any.
+    """
+
+    start: int
+    end: int
+    tensors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with one file.
+
+    Attributes:
+        code: Stable machine-readable word: ``missing``, ``unexpected``, ``size``, ``digest``,
+            ``changed``, ``closure``.
+        path: Path inside the checkpoint, ``/``-separated.
+        message: One sentence for a person.
+        expected: What was signed (hex digest or size), or None.
+        actual: What was found, or None.
+        ranges: Damaged byte ranges, as far as they are known.
+    """
+
+    code: str
+    path: str
+    message: str
+    expected: str | None = None
+    actual: str | None = None
+    ranges: tuple[DamagedRange, ...] = ()
+
+
+class PyhashError(Exception):
+    """Base of everything that pyhash raises on purpose. Never raised directly."""
+
+
+class VerificationError(PyhashError):
+    """The answer is no. Never raised directly.
+
+    Attributes:
+        findings: Everything that was found wrong, not only the first; may be empty where one
+            sentence says it all (a bad signature).
+    """
+
+    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class SignatureError(VerificationError):
+    """No trusted key made a valid signature over these bytes."""
+
+
+class PolicyError(VerificationError):
+    """The signature holds, but the policy does not accept it for this checkpoint."""
+
+
+class MissingShardError(VerificationError):
+    """A file that was signed is not there."""
+
+
+class UnexpectedFileError(VerificationError):
+    """There is a file, link or device that was not signed and that no policy lets be ignored."""
+
+
+class SizeMismatchError(VerificationError):
+    """A file has another size than the signed one."""
+
+
+class DigestMismatchError(VerificationError):
+    """A file has other bytes than the signed ones."""
+
+
+class ChangedWhileReadError(VerificationError):
+    """A file changed between being opened and the end of hashing."""
+
+
+class ClosureError(VerificationError):
+    """An index or configuration file can point a loader at something that was not signed."""
+
+
+class CheckError(PyhashError):
+    """The answer could not be found out. Never raised directly.
+
+    Attributes:
+        path: The file concerned, or None.
+    """
+
+    def __init__(self, message: str, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class FormatError(CheckError):
+    """Bytes that do not follow the format they claim.
+
+    Attributes:
+        offset: Byte at which reading failed, or None where there is no single one.
+    """
+
+    def __init__(self, message: str, path: str | None = None, offset: int | None = None) -> None:
+        super().__init__(message, path)
+        self.offset = offset
+
+
+class LimitError(FormatError):
+    """A size or count is above its cap in ``pyhash.limits``."""
+
+
+class ReadError(CheckError):
+    """The operating system would not give the bytes.
+
+    Attributes:
+        errno: The system's error number, or None (for example when a file ended early).
+        offset: First byte that could not be read, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        path: str | None = None,
+        errno: int | None = None,
+        offset: int | None = None,
+    ) -> None:
+        super().__init__(message, path)
+        self.errno = errno
+        self.offset = offset
+
+
+class KeyFileError(CheckError):
+    """A key that cannot be read, is of a kind we do not take, or must not be used."""
+
+
+class DependencyError(CheckError):
+    """A library that this request needs is not installed; the message says which."""
+
+
+class EngineError(CheckError):
+    """The native engine refused the request or failed (memory, threads, unknown kernel)."""
+
+
+class CancelledError(CheckError):
+    """The caller asked to stop before the answer was known."""
+
+
+class UsageError(PyhashError):
+    """The request itself makes no sense; nothing was read or written."""
