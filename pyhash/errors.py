@@ -18,6 +18,7 @@ start; they need different people to act.
     │   ├── FormatError              bytes that do not follow their format
     │   │   └── LimitError           a size or count above its cap (limits.py)
     │   ├── ReadError                the operating system would not give the bytes
+    │   │   └── TruncatedError       a file ended before the bytes that were asked for
     │   ├── KeyFileError             a key that cannot be read, or must not be used
     │   ├── DependencyError          a library that this request needs is not installed
     │   ├── EngineError              the native engine refused or failed
@@ -163,6 +164,10 @@ class ReadError(CheckError):
         super().__init__(message, path)
         self.errno = errno
         self.offset = offset
+
+
+class TruncatedError(ReadError):
+    """A file ended before the bytes that were asked for: it shrank while it was read."""
 
 
 class KeyFileError(CheckError):

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Collects pieces into one list of messages, so that small files and short last chunks fill the
+ * lanes together. Every result is written only after the reader has said that the bytes were
+ * the file's. */
+#include "batch.h"
+
+static struct pyhash_job *middle(struct pyhash_batch *batch)
+{
+    return batch->jobs + PYHASH_MAX_VIEWS;
+}
+
+static void empty(struct pyhash_batch *batch)
+{
+    batch->bytes = 0;
+    batch->nspans = batch->nchunks = batch->nstreams = 0;
+}
+
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, unsigned nthreads, size_t wanted)
+{
+    memset(&batch->views, 0, sizeof batch->views);
+    empty(batch);
+    return batch->reader->open(&batch->views, batch->reader->capacity(nthreads, wanted));
+}
+
+void pyhash_batch_close(struct pyhash_batch *batch)
+{
+    batch->reader->close(&batch->views);
+}
+
+int pyhash_batch_fits(const struct pyhash_batch *batch, uint64_t size, size_t nspans)
+{
+    return batch->views.nviews < PYHASH_MAX_VIEWS && batch->nstreams < PYHASH_MAX_VIEWS
+           && batch->nspans + nspans <= PYHASH_BATCH_SPANS
+           && batch->bytes + size <= batch->views.capacity;
+}
+
+static void add_chunks(struct pyhash_batch *batch, const uint8_t *data, size_t size,
+                       uint8_t *nodes_out)
+{
+    while (size > 0) {
+        struct pyhash_span *span = &batch->spans[batch->nspans];
+
+        for (span->nnodes = 0; span->nnodes < PYHASH_SPAN_CHUNKS && size > 0; span->nnodes++) {
+            size_t chunk = size < PYHASH_CHUNK_BYTES ? size : PYHASH_CHUNK_BYTES;
+
+            middle(batch)[batch->nchunks++] = (struct pyhash_job){
+                .data = data, .size = chunk, .digest = span->node[span->nnodes],
+            };
+            data += chunk;
+            size -= chunk;
+        }
+        batch->nodes_out[batch->nspans++] = nodes_out;
+        nodes_out += PYHASH_DIGEST_BYTES;
+    }
+}
+
+static void add_stream(struct pyhash_batch *batch, const uint8_t *data, size_t size,
+                       struct pyhash_stream *stream, uint64_t before, uint8_t *digest)
+{
+    *(middle(batch) - ++batch->nstreams) = (struct pyhash_job){
+        .data = data, .size = size, .state = stream->state, .before = before, .digest = digest,
+    };
+}
+
+/* The bytes themselves: the caller's memory where it lies, a file through the reader. */
+static enum pyhash_status view_piece(struct pyhash_batch *batch, const struct pyhash_range *ranges,
+                                     size_t index, uint64_t offset, size_t size,
+                                     const uint8_t **data, struct pyhash_error *error)
+{
+    const struct pyhash_range *range = &ranges[index];
+    enum pyhash_status status;
+
+    *data = NULL;
+    if (range->fd < 0) {
+        *data = range->memory + offset;
+    } else if (size > 0) {
+        status = batch->reader->acquire(&batch->views, range->fd, offset, size, error);
+        if (status != PYHASH_OK)
+            return status;
+        *data = batch->views.view[batch->views.nviews - 1].data;
+        batch->range_index[batch->views.nviews - 1] = index;
+    }
+    return PYHASH_OK;
+}
+
+enum pyhash_status pyhash_batch_add(struct pyhash_batch *batch, const struct pyhash_range *ranges,
+                                    size_t index, uint64_t offset, size_t size,
+                                    struct pyhash_stream *stream, struct pyhash_error *error)
+{
+    const struct pyhash_range *range = &ranges[index];
+    uint64_t span = (offset - range->start) / PYHASH_SPAN_BYTES;
+    int is_last = offset + size == range->end;
+    const uint8_t *data;
+    enum pyhash_status status;
+
+    error->range_index = index;
+    status = view_piece(batch, ranges, index, offset, size, &data, error);
+    if (status != PYHASH_OK)
+        return status;
+    if (stream)
+        add_stream(batch, data, size, stream, offset, is_last ? range->file_digest : NULL);
+    if (range->span_nodes)
+        add_chunks(batch, data, size, range->span_nodes + span * PYHASH_DIGEST_BYTES);
+    batch->bytes += size;
+    return PYHASH_OK;
+}
+
+enum pyhash_status pyhash_batch_run(struct pyhash_batch *batch, struct pyhash_error *error)
+{
+    enum pyhash_status status;
+    unsigned view = 0;
+
+    pyhash_sha256_jobs(batch->kernel, middle(batch) - batch->nstreams,
+                       batch->nstreams + batch->nchunks);
+    status = batch->reader->release(&batch->views, &view, error);
+    if (status != PYHASH_OK) {
+        error->range_index = batch->range_index[view];
+        return status;
+    }
+    pyhash_fold_spans(batch->kernel, batch->spans, batch->nspans);
+    for (size_t s = 0; s < batch->nspans; s++)
+        memcpy(batch->nodes_out[s], batch->spans[s].node[0], PYHASH_DIGEST_BYTES);
+    empty(batch);
+    return PYHASH_OK;
+}

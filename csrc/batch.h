@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One worker's unit of hashing: whole spans of one or several files, read together, whose chunks,
+ * leaves, nodes and file digests share the lanes of one kernel. No threads. */
+#ifndef PYHASH_BATCH_H
+#define PYHASH_BATCH_H
+
+#include "io.h"
+#include "merkle.h"
+#include "sha256.h"
+
+#define PYHASH_BATCH_SPANS 16
+
+/* A file whose plain SHA-256 is being computed, run by run. */
+struct pyhash_stream {
+    uint32_t state[8];
+};
+
+struct pyhash_batch {
+    const struct pyhash_kernel *kernel;
+    const struct pyhash_reader_ops *reader;
+    struct pyhash_views views;
+    uint64_t bytes;                                    /* of all pieces */
+    size_t range_index[PYHASH_MAX_VIEWS];              /* of each view, for the error */
+    size_t nspans, nchunks, nstreams;
+    uint8_t *nodes_out[PYHASH_BATCH_SPANS];
+    struct pyhash_span spans[PYHASH_BATCH_SPANS];
+
+    /* Streams grow down from the middle and chunks grow up, so that both are one list with the
+     * streams, which are longer, in front. */
+    struct pyhash_job jobs[PYHASH_MAX_VIEWS + PYHASH_BATCH_SPANS * PYHASH_SPAN_CHUNKS];
+};
+
+/* `wanted`: bytes that the caller would like to have in one batch. */
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, unsigned nthreads, size_t wanted);
+void pyhash_batch_close(struct pyhash_batch *batch);
+
+/* Would a piece of `size` bytes in `nspans` spans still fit? */
+int pyhash_batch_fits(const struct pyhash_batch *batch, uint64_t size, size_t nspans);
+
+/* Add [offset, offset + size) of a range; with `stream` also to that file's digest, which ends
+ * with the range. The piece must fit. */
+enum pyhash_status pyhash_batch_add(struct pyhash_batch *batch, const struct pyhash_range *ranges,
+                                    size_t index, uint64_t offset, size_t size,
+                                    struct pyhash_stream *stream, struct pyhash_error *error);
+
+/* Hash all pieces, write their results, and empty the batch. */
+enum pyhash_status pyhash_batch_run(struct pyhash_batch *batch, struct pyhash_error *error);
+
+#endif

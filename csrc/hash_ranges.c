@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MAIN PATH. From ranges of open files to span nodes and file digests: check the request, choose
+ * kernel and reader once, let every thread take work from one counter until none is left.
+ *
+ * Hashing a range is a pure function of its bytes: which thread took which span leaves no trace
+ * in the result. */
+#include <stdlib.h>
+
+#include "batch.h"
+#include "cpu_features.h"
+#include "threads.h"
+
+/* What all workers of one call share. */
+struct call {
+    const struct pyhash_range *ranges;
+    size_t nranges;
+    const struct pyhash_kernel *kernel;
+    const struct pyhash_reader_ops *reader;
+    unsigned nthreads;
+    struct pyhash_control *control;
+    uint64_t *first_span;        /* of each range, counted over all of them; one more at the end */
+    uint64_t extent;             /* spans that a worker takes at a time */
+    unsigned nslots;             /* files that a worker follows at a time */
+    uint64_t next;               /* span or range to be taken next; atomic */
+    uint32_t failed;             /* set by the first failure; atomic */
+    enum pyhash_status status;   /* of the first failure */
+    struct pyhash_error error;
+};
+
+static void fail(struct call *call, enum pyhash_status status, const struct pyhash_error *error)
+{
+    if (__atomic_exchange_n(&call->failed, 1, __ATOMIC_ACQ_REL) == 0) {
+        call->status = status;
+        call->error = *error;
+    }
+}
+
+static int should_stop(struct call *call)
+{
+    struct pyhash_error none = { 0 };
+
+    if (call->control && __atomic_load_n(&call->control->cancel, __ATOMIC_RELAXED))
+        fail(call, PYHASH_ERR_CANCELLED, &none);
+    return __atomic_load_n(&call->failed, __ATOMIC_RELAXED) != 0;
+}
+
+/* Hash what was collected. 0 when the worker should stop. */
+static int run(struct call *call, struct pyhash_batch *batch)
+{
+    struct pyhash_error error = { 0 };
+    uint64_t bytes = batch->bytes;
+    enum pyhash_status status = pyhash_batch_run(batch, &error);
+
+    if (status != PYHASH_OK)
+        fail(call, status, &error);
+    else if (call->control)
+        __atomic_fetch_add(&call->control->bytes_done, bytes, __ATOMIC_RELAXED);
+    return !should_stop(call);
+}
+
+static int add(struct call *call, struct pyhash_batch *batch, size_t index, uint64_t offset,
+               size_t size, struct pyhash_stream *stream)
+{
+    struct pyhash_error error = { 0 };
+    enum pyhash_status status = pyhash_batch_add(batch, call->ranges, index, offset, size, stream,
+                                                 &error);
+
+    if (status != PYHASH_OK)
+        fail(call, status, &error);
+    return status == PYHASH_OK;
+}
+
+/* The range that holds span `span` of all: the last one whose first span is not beyond it. */
+static size_t find_range(const struct call *call, uint64_t span)
+{
+    size_t low = 0, high = call->nranges;
+
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+
+        if (call->first_span[mid] <= span)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* Hash spans [span, end) of all: pieces as large as the batch takes, across range borders. */
+static int hash_extent(struct call *call, struct pyhash_batch *batch, uint64_t span, uint64_t end)
+{
+    size_t most = batch->views.capacity / PYHASH_SPAN_BYTES;
+
+    while (span < end) {
+        size_t index = find_range(call, span);
+        const struct pyhash_range *range = &call->ranges[index];
+        uint64_t last = call->first_span[index + 1] < end ? call->first_span[index + 1] : end;
+        size_t nspans = last - span < most ? (size_t)(last - span) : most;
+        uint64_t offset = range->start + (span - call->first_span[index]) * PYHASH_SPAN_BYTES;
+        uint64_t rest = range->end - offset;
+        size_t size = rest < nspans * PYHASH_SPAN_BYTES ? (size_t)rest
+                                                        : nspans * (size_t)PYHASH_SPAN_BYTES;
+
+        if (!pyhash_batch_fits(batch, size, nspans) && !run(call, batch))
+            return 0;
+        if (!add(call, batch, index, offset, size, NULL))
+            return 0;
+        span += nspans;
+    }
+    return run(call, batch);
+}
+
+static void take_extents(struct call *call, struct pyhash_batch *batch)
+{
+    const uint64_t total = call->first_span[call->nranges];
+
+    while (!should_stop(call)) {
+        uint64_t span = __atomic_fetch_add(&call->next, call->extent, __ATOMIC_RELAXED);
+
+        if (span >= total)
+            return;
+        if (!hash_extent(call, batch, span,
+                         total - span < call->extent ? total : span + call->extent))
+            return;
+    }
+}
+
+/* A file that a worker follows from its start to its end. */
+struct slot {
+    size_t index;
+    uint64_t offset;
+    int busy;
+    struct pyhash_stream stream;
+};
+
+static unsigned fill_slots(struct call *call, struct slot *slots)
+{
+    unsigned busy = 0;
+
+    for (unsigned s = 0; s < call->nslots; s++) {
+        if (!slots[s].busy) {
+            uint64_t index = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED);
+
+            if (index >= call->nranges)
+                continue;
+            slots[s] = (struct slot){ .index = (size_t)index, .busy = 1 };
+            memcpy(slots[s].stream.state, pyhash_sha256_initial, sizeof slots[s].stream.state);
+        }
+        busy++;
+    }
+    return busy;
+}
+
+/* Take the same number of whole spans of every file in a slot, and hash them together. */
+static int advance_slots(struct call *call, struct pyhash_batch *batch, struct slot *slots,
+                         unsigned busy)
+{
+    size_t share = batch->views.capacity / PYHASH_SPAN_BYTES / busy * PYHASH_SPAN_BYTES;
+
+    for (unsigned s = 0; s < call->nslots; s++) {
+        const struct pyhash_range *range = &call->ranges[slots[s].index];
+        uint64_t rest = range->end - slots[s].offset;
+        size_t size = rest < share ? (size_t)rest : share;
+
+        if (!slots[s].busy)
+            continue;
+        if (!add(call, batch, slots[s].index, slots[s].offset, size, &slots[s].stream))
+            return 0;
+        slots[s].offset += size;
+        slots[s].busy = slots[s].offset < range->end;
+    }
+    return run(call, batch);
+}
+
+static void follow_files(struct call *call, struct pyhash_batch *batch)
+{
+    struct slot slots[PYHASH_MAX_VIEWS] = { 0 };
+    unsigned busy;
+
+    while (!should_stop(call) && (busy = fill_slots(call, slots)) > 0) {
+        if (!advance_slots(call, batch, slots, busy))
+            return;
+    }
+}
+
+static void work(void *shared)
+{
+    struct call *call = shared;
+    struct pyhash_error none = { 0 };
+    struct pyhash_batch *batch = aligned_alloc(64, (sizeof *batch + 63) / 64 * 64);
+    enum pyhash_status status = PYHASH_ERR_MEMORY;
+
+    if (batch) {
+        batch->kernel = call->kernel;
+        batch->reader = call->reader;
+        status = pyhash_batch_open(batch, call->nthreads, call->nslots * (size_t)PYHASH_SPAN_BYTES);
+    }
+    if (status == PYHASH_OK) {
+        if (call->nslots > 0)
+            follow_files(call, batch);
+        else
+            take_extents(call, batch);
+        /* What an error left in the batch is let go of unhashed. */
+        batch->reader->release(&batch->views, &(unsigned){ 0 }, &none);
+        pyhash_batch_close(batch);
+    } else {
+        fail(call, status, &none);
+    }
+    free(batch);
+}
+
+static enum pyhash_status check_range(const struct pyhash_range *range, struct pyhash_error *error)
+{
+    if (range->start % PYHASH_SPAN_BYTES != 0 || range->end < range->start
+        || range->end > INT64_MAX || (range->fd < 0 && !range->memory && range->end > 0)
+        || (range->file_digest && range->start != 0))
+        return PYHASH_ERR_ARGUMENT;
+    return range->fd < 0 ? PYHASH_OK : pyhash_check_file(range->fd, range->end, error);
+}
+
+/* Check every range, number its spans, and see whether files have to be followed. */
+static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
+{
+    uint64_t spans = 0;
+    size_t ndigests = 0;
+
+    for (size_t i = 0; i < call->nranges; i++) {
+        const struct pyhash_range *range = &call->ranges[i];
+        uint64_t size = range->end - range->start;
+        enum pyhash_status status;
+
+        error->range_index = i;
+        status = check_range(range, error);
+        if (status != PYHASH_OK)
+            return status;
+        call->first_span[i] = spans;
+        spans += range->span_nodes ? size / PYHASH_SPAN_BYTES + (size % PYHASH_SPAN_BYTES != 0) : 0;
+        ndigests += range->file_digest != NULL;
+    }
+    call->first_span[call->nranges] = spans;
+    if (ndigests != 0 && ndigests != call->nranges)
+        return PYHASH_ERR_ARGUMENT;
+    if (ndigests > 0) {
+        size_t share = (call->nranges + call->nthreads - 1) / call->nthreads;
+
+        call->nslots = share < call->kernel->lanes ? (unsigned)share : call->kernel->lanes;
+    }
+    /* At least four extents for each thread, or the last ones run alone. */
+    call->extent = spans / (UINT64_C(4) * call->nthreads);
+    call->extent = call->extent < 1 ? 1
+                   : call->extent > PYHASH_BATCH_SPANS ? PYHASH_BATCH_SPANS : call->extent;
+    return PYHASH_OK;
+}
+
+PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *ranges,
+                                                    size_t nranges,
+                                                    const struct pyhash_options *options,
+                                                    struct pyhash_control *control,
+                                                    struct pyhash_error *error)
+{
+    struct call call = { .ranges = ranges, .nranges = nranges, .control = control };
+    enum pyhash_status status;
+
+    if (!options || !error || (nranges > 0 && !ranges))
+        return PYHASH_ERR_ARGUMENT;
+    *error = (struct pyhash_error){ 0 };
+    call.nthreads = options->threads > 0 ? options->threads : 1;
+    call.kernel = pyhash_select_kernel(options->kernel, pyhash_cpu_features());
+    call.reader = pyhash_select_reader(options->reader, nranges > 0 ? ranges[0].fd : -1);
+    if (!call.kernel)
+        return PYHASH_ERR_KERNEL;
+    if (!call.reader)
+        return PYHASH_ERR_ARGUMENT;
+    call.first_span = calloc(nranges + 1, sizeof *call.first_span);
+    if (!call.first_span)
+        return PYHASH_ERR_MEMORY;
+    status = plan(&call, error);
+    if (status == PYHASH_OK) {
+        pyhash_run_threads(call.nthreads, work, &call);
+        status = call.status;
+        *error = call.error;
+    }
+    free(call.first_span);
+    return status;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which reader a file gets, and whether a descriptor can be hashed at all. Reads no data. */
+#include "io.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+/* File systems of this machine's own memory and disks. On all others (network, FUSE, unknown) a
+ * page fault may wait for ever or fail where a read would report, so they are read, not mapped. */
+static const uint32_t local_file_systems[] = {
+    EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,
+    TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC, SQUASHFS_MAGIC, EROFS_SUPER_MAGIC_V1,
+    UINT32_C(0x2fc12fc1), /* ZFS, which is not part of Linux */
+};
+
+static int is_local(int fd)
+{
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof local_file_systems / sizeof local_file_systems[0]; i++) {
+        if ((uint32_t)fs.f_type == local_file_systems[i])
+            return 1;
+    }
+    return 0;
+}
+
+const struct pyhash_reader_ops *pyhash_select_reader(uint32_t reader, int fd)
+{
+    switch (reader) {
+    case PYHASH_READER_AUTO:
+        return fd < 0 || is_local(fd) ? &pyhash_reader_mmap : &pyhash_reader_buffered;
+    case PYHASH_READER_MMAP:
+        return &pyhash_reader_mmap;
+    case PYHASH_READER_BUFFERED:
+        return &pyhash_reader_buffered;
+    default:
+        return NULL;
+    }
+}
+
+enum pyhash_status pyhash_check_file(int fd, uint64_t end, struct pyhash_error *error)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0) {
+        error->os_errno = errno;
+        return PYHASH_ERR_READ;
+    }
+    if (!S_ISREG(st.st_mode))
+        return PYHASH_ERR_NOT_REGULAR;
+    if ((uint64_t)st.st_size < end) {
+        error->offset = (uint64_t)st.st_size;
+        return PYHASH_ERR_SHRANK;
+    }
+    return PYHASH_OK;
+}

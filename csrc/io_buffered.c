@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pread into one buffer that is used again and again, small enough to stay in a core's cache. */
+#include "io.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "merkle.h"
+
+/* Direct I/O and vector loads both like pages. */
+#define ALIGNMENT 4096
+
+/* One span is the smallest view; more only when the caller follows several files at once. */
+static size_t capacity(unsigned nthreads, size_t wanted)
+{
+    (void)nthreads;
+    return wanted > PYHASH_SPAN_BYTES ? wanted : PYHASH_SPAN_BYTES;
+}
+
+static enum pyhash_status open_views(struct pyhash_views *views, size_t bytes)
+{
+    views->capacity = bytes;
+    views->buffer = aligned_alloc(ALIGNMENT, bytes);
+    return views->buffer ? PYHASH_OK : PYHASH_ERR_MEMORY;
+}
+
+static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t offset, size_t size,
+                                  struct pyhash_error *error)
+{
+    uint8_t *buffer = views->buffer + views->used;
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = pread(fd, buffer + done, size - done, (off_t)(offset + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            error->os_errno = n < 0 ? errno : 0;
+            error->offset = offset + done;
+            return n < 0 ? PYHASH_ERR_READ : PYHASH_ERR_SHRANK;
+        }
+        done += (size_t)n;
+    }
+    views->view[views->nviews++] = (struct pyhash_view){ buffer, size, fd, offset };
+    views->used += size;
+    return PYHASH_OK;
+}
+
+static enum pyhash_status release(struct pyhash_views *views, unsigned *index,
+                                  struct pyhash_error *error)
+{
+    (void)index, (void)error;
+    views->nviews = 0;
+    views->used = 0;
+    return PYHASH_OK;
+}
+
+static void close_views(struct pyhash_views *views)
+{
+    free(views->buffer);
+}
+
+const struct pyhash_reader_ops pyhash_reader_buffered = {
+    capacity, open_views, acquire, release, close_views,
+};

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Windows of the file, mapped, hashed where they lie and unmapped again, so that only a few
+ * megabytes are ever resident. A page that cannot be had (the file shrank, the disk failed) is a
+ * SIGBUS; map_guard.c turns that into a lost view. */
+#include "io.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "map_guard.h"
+#include "merkle.h"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14; older kernels refuse it, older headers lack it */
+#endif
+
+/* Resident pages of all workers together are kept below this, bytes. */
+#define ALL_WINDOWS_BYTES (UINT64_C(64) << 20)
+
+static size_t capacity(unsigned nthreads, size_t wanted)
+{
+    uint64_t spans = ALL_WINDOWS_BYTES / PYHASH_SPAN_BYTES / nthreads;
+
+    spans = spans < 1 ? 1 : spans > PYHASH_MAX_VIEWS ? PYHASH_MAX_VIEWS : spans;
+    return wanted > spans * PYHASH_SPAN_BYTES ? wanted : (size_t)(spans * PYHASH_SPAN_BYTES);
+}
+
+static enum pyhash_status open_views(struct pyhash_views *views, size_t bytes)
+{
+    views->capacity = bytes;
+    return pyhash_map_guard_enter(views) == 0 ? PYHASH_OK : PYHASH_ERR_MEMORY;
+}
+
+static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t offset, size_t size,
+                                  struct pyhash_error *error)
+{
+    void *data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)offset);
+
+    if (data == MAP_FAILED) {
+        error->os_errno = errno;
+        error->offset = offset;
+        return errno == ENOMEM ? PYHASH_ERR_MEMORY : PYHASH_ERR_READ;
+    }
+    /* One fault for the window instead of one for each 64 KiB. It is only a hint: where it fails,
+     * the page faults themselves tell why. */
+    (void)madvise(data, size, MADV_POPULATE_READ);
+    views->view[views->nviews] = (struct pyhash_view){ data, size, fd, offset };
+    /* The handler may run from now on: the view must be complete before it counts. */
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    views->nviews++;
+    views->used += size;
+    return PYHASH_OK;
+}
+
+/* Why was that page not to be had? */
+static enum pyhash_status explain(const struct pyhash_view *view, const uint8_t *lost,
+                                  struct pyhash_error *error)
+{
+    struct stat st;
+
+    error->offset = view->offset + (uint64_t)(lost - view->data);
+    error->os_errno = EIO;
+    if (fstat(view->fd, &st) == 0 && (uint64_t)st.st_size < view->offset + view->size) {
+        error->offset = (uint64_t)st.st_size;
+        error->os_errno = 0;
+        return PYHASH_ERR_SHRANK;
+    }
+    return PYHASH_ERR_READ;
+}
+
+static enum pyhash_status release(struct pyhash_views *views, unsigned *index,
+                                  struct pyhash_error *error)
+{
+    const uint8_t *lost = views->lost;
+    enum pyhash_status status = PYHASH_OK;
+
+    for (unsigned i = 0; i < views->nviews; i++) {
+        const struct pyhash_view *view = &views->view[i];
+
+        if (lost && lost >= view->data && lost < view->data + view->size) {
+            *index = i;
+            status = explain(view, lost, error);
+        }
+        munmap((void *)(uintptr_t)view->data, view->size);
+    }
+    views->nviews = 0;
+    views->used = 0;
+    views->lost = NULL;
+    return status;
+}
+
+static void close_views(struct pyhash_views *views)
+{
+    (void)views;
+    pyhash_map_guard_leave();
+}
+
+const struct pyhash_reader_ops pyhash_reader_mmap = {
+    capacity, open_views, acquire, release, close_views,
+};

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only module that sees the C engine: calls become functions, statuses become exceptions.
+
+The interpreter lock is free while the engine runs. A long call runs on a thread of its own while
+the calling thread reports progress and listens for Ctrl-C, which ends the call within
+milliseconds. Nothing here knows checkpoints, manifests or trees above one shard.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyhash import errors
+from pyhash._native._engine import ffi, lib
+
+DIGEST_BYTES = 32
+CHUNK_BYTES = 65_536
+SPAN_CHUNKS = 16
+SPAN_BYTES = CHUNK_BYTES * SPAN_CHUNKS
+
+READERS = {
+    "auto": lib.PYHASH_READER_AUTO,
+    "mmap": lib.PYHASH_READER_MMAP,
+    "buffered": lib.PYHASH_READER_BUFFERED,
+}
+
+# Below this the call is over sooner than a person could press Ctrl-C, bytes.
+INTERRUPTIBLE_BYTES = 32 << 20
+# How often progress is reported, seconds.
+POLL_SECONDS = 0.05
+# Below this, measuring the kernels would take longer than the best could save, bytes.
+CALIBRATED_BYTES = 8 << 20
+# What each kernel hashes while being measured: enough for 16 lanes, small enough for any L2.
+CALIBRATION_MESSAGES, CALIBRATION_BYTES, CALIBRATION_ROUNDS = 16, 8192, 5
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel of the engine.
+
+    Attributes:
+        name: Instruction set and lane count, for example ``avx2_x8``.
+        lanes: Messages that it hashes at once.
+        supported: Whether this processor can run it.
+    """
+
+    name: str
+    lanes: int
+    supported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One run of bytes to hash.
+
+    Attributes:
+        path: For messages only.
+        source: An open descriptor, or an object with the buffer protocol.
+        start: First byte, a multiple of 1 MiB.
+        end: One past the last byte: a multiple of 1 MiB, or the end of the shard.
+    """
+
+    path: str
+    source: Any
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RangeDigest:
+    """What the engine computed for one range.
+
+    Attributes:
+        span_nodes: 32 bytes for each span; empty if not asked for.
+        file_digest: SHA-256 of the range in one piece; None if not asked for.
+    """
+
+    span_nodes: bytes
+    file_digest: bytes | None
+
+
+@functools.cache
+def kernels() -> tuple[Kernel, ...]:
+    """Return every kernel that was built in, in the engine's order of preference."""
+    found = []
+    for index in range(lib.pyhash_kernel_count()):
+        info = ffi.new("struct pyhash_kernel_info *")
+        _check(lib.pyhash_kernel_at(index, info))
+        name = ffi.string(info.name).decode("ascii")
+        found.append(Kernel(name, info.lanes, bool(info.supported)))
+    return tuple(found)
+
+
+@functools.cache
+def measure_kernels() -> tuple[tuple[Kernel, float], ...]:
+    """Measure every kernel that this processor can run, fastest first; takes a few milliseconds.
+
+    Which kernel wins differs by processor model, so the choice is measured, once per process.
+
+    Returns:
+        Pairs of kernel and bytes per second, on data in cache, one thread.
+    """
+    messages = bytes(CALIBRATION_MESSAGES * CALIBRATION_BYTES)
+    rates = []
+    for kernel in kernels():
+        if kernel.supported:
+            best = min(_seconds(kernel.name, messages) for _ in range(CALIBRATION_ROUNDS))
+            rates.append((kernel, len(messages) / best))
+    return tuple(sorted(rates, key=lambda pair: -pair[1]))
+
+
+def _seconds(kernel: str, messages: bytes) -> float:
+    start = time.perf_counter()
+    hash_messages(messages, CALIBRATION_BYTES, kernel=kernel)
+    return max(time.perf_counter() - start, 1e-9)
+
+
+def hash_messages(messages: Any, size: int, *, kernel: str | None = None) -> bytes:
+    """Return the SHA-256 digests of equal messages that lie one after the other.
+
+    Args:
+        messages: A whole number of messages.
+        size: Bytes of each, at least 1.
+        kernel: Name, or None for the engine's preference.
+
+    Raises:
+        EngineError: No such kernel, or this processor cannot run it.
+        UsageError: The buffer is no whole number of messages.
+    """
+    view = ffi.from_buffer(messages)
+    if size < 1 or len(view) % size:
+        raise errors.UsageError(f"{len(view)} bytes are no whole number of {size}-byte messages")
+    count = len(view) // size
+    digests = bytearray(DIGEST_BYTES * count)
+    status = lib.pyhash_hash_messages(
+        _name(kernel), view, count, size, ffi.from_buffer(digests, require_writable=True)
+    )
+    _check(status)
+    return bytes(digests)
+
+
+def fold_nodes(nodes: Any, *, kernel: str | None = None) -> bytes:
+    """Return the RFC 6962 root over nodes of one level.
+
+    Args:
+        nodes: One or more digests of 32 bytes each.
+        kernel: Name, or None for the engine's preference.
+
+    Raises:
+        EngineError: No such kernel, or this processor cannot run it.
+        UsageError: The buffer is empty or no whole number of digests.
+    """
+    scratch = bytearray(nodes)
+    if not scratch or len(scratch) % DIGEST_BYTES:
+        raise errors.UsageError(f"{len(scratch)} bytes are not one or more whole digests")
+    root = bytearray(DIGEST_BYTES)
+    status = lib.pyhash_fold_nodes(
+        _name(kernel),
+        ffi.from_buffer(scratch, require_writable=True),
+        len(scratch) // DIGEST_BYTES,
+        ffi.from_buffer(root, require_writable=True),
+    )
+    _check(status)
+    return bytes(root)
+
+
+def hash_ranges(
+    ranges: Sequence[Range],
+    *,
+    span_nodes: bool = True,
+    file_digests: bool = False,
+    threads: int = 1,
+    reader: str = "auto",
+    kernel: str | None = None,
+    progress: Progress | None = None,
+) -> list[RangeDigest]:
+    """Hash ranges of open files or of memory, over all of them at once.
+
+    Args:
+        ranges: What to hash. Descriptors stay the caller's and open.
+        span_nodes: Compute the node of every span.
+        file_digests: Compute each range's plain SHA-256 too; ranges must start at 0, and the
+            longest should come first.
+        threads: Threads of the engine, at least 1.
+        reader: ``auto``, ``mmap`` or ``buffered``.
+        kernel: Name, or None for the fastest as measured.
+        progress: Called on the calling thread, about 20 times a second and once at the end, with
+            the bytes hashed so far.
+
+    Returns:
+        One result for each range, in their order.
+
+    Raises:
+        ReadError: The system refused a read, or a descriptor is no regular file.
+        TruncatedError: A file ended before its range did.
+        EngineError: Out of memory, or the kernel is unknown or not for this processor.
+        UsageError: No such reader, or a range that makes no sense.
+        KeyboardInterrupt: Ctrl-C; the engine has stopped.
+    """
+    if reader not in READERS:
+        raise errors.UsageError(f"no reader {reader!r}; there are {', '.join(READERS)}")
+    total = sum(item.end - item.start for item in ranges)
+    if kernel is None and total >= CALIBRATED_BYTES:
+        kernel = measure_kernels()[0][0].name
+    request = _Request(ranges, span_nodes, file_digests)
+    options = ffi.new("struct pyhash_options *")
+    name = _name(kernel)
+    options.kernel, options.threads, options.reader = name, threads, READERS[reader]
+    control = ffi.new("struct pyhash_control *")
+    error = ffi.new("struct pyhash_error *")
+
+    def call() -> int:
+        return int(
+            lib.pyhash_hash_ranges(request.ranges, len(ranges), options, control, error)
+        )
+
+    status = _run(call, control, progress) if total >= INTERRUPTIBLE_BYTES else call()
+    if status != lib.PYHASH_OK:
+        _raise(status, error, ranges)
+    if progress:
+        progress(int(control.bytes_done))
+    return request.results()
+
+
+class _Request:
+    """The C view of a list of ranges, and the buffers that its pointers need kept alive."""
+
+    def __init__(self, ranges: Sequence[Range], span_nodes: bool, file_digests: bool) -> None:
+        counts = [_span_count(item) if span_nodes else 0 for item in ranges]
+        self._counts = counts
+        self._nodes = bytearray(DIGEST_BYTES * sum(counts))
+        self._digests = bytearray(DIGEST_BYTES * len(ranges) if file_digests else 0)
+        self._keep: list[Any] = []
+        nodes = ffi.from_buffer("uint8_t[]", self._nodes)
+        digests = ffi.from_buffer("uint8_t[]", self._digests)
+        self._keep += [nodes, digests]
+        self.ranges = ffi.new("struct pyhash_range[]", len(ranges))
+        offset = 0
+        for index, (item, count) in enumerate(zip(ranges, counts, strict=True)):
+            target = self.ranges[index]
+            target.start, target.end = item.start, item.end
+            if isinstance(item.source, int):
+                target.fd = item.source
+            else:
+                target.fd, target.memory = -1, self._memory(item)
+            if span_nodes:
+                target.span_nodes = nodes + offset
+            if file_digests:
+                target.file_digest = digests + DIGEST_BYTES * index
+            offset += DIGEST_BYTES * count
+
+    def _memory(self, item: Range) -> Any:
+        try:
+            view = ffi.from_buffer("uint8_t[]", item.source)
+        except (TypeError, BufferError, ValueError) as error:
+            raise errors.UsageError(f"not one contiguous buffer: {error}") from error
+        if len(view) < item.end:
+            raise errors.UsageError(f"{len(view)} bytes are fewer than the range's {item.end}")
+        self._keep.append(view)
+        return view
+
+    def results(self) -> list[RangeDigest]:
+        """Cut the out-buffers into one result for each range."""
+        found = []
+        offset = 0
+        for index, count in enumerate(self._counts):
+            nodes = bytes(self._nodes[offset : offset + DIGEST_BYTES * count])
+            digest = bytes(self._digests[DIGEST_BYTES * index : DIGEST_BYTES * (index + 1)])
+            found.append(RangeDigest(nodes, digest or None))
+            offset += DIGEST_BYTES * count
+        return found
+
+
+def _span_count(item: Range) -> int:
+    return -(-(item.end - item.start) // SPAN_BYTES)
+
+
+def _name(kernel: str | None) -> Any:
+    return ffi.NULL if kernel is None else ffi.new("char[]", kernel.encode("utf-8"))
+
+
+def _run(call: Callable[[], int], control: Any, progress: Progress | None) -> int:
+    """Make the call on a thread of its own, so that this one can hear Ctrl-C."""
+    statuses: list[int] = []
+    thread = threading.Thread(target=lambda: statuses.append(call()), name="pyhash-engine")
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(POLL_SECONDS)
+            if progress:
+                progress(int(control.bytes_done))
+    finally:
+        # Also when progress() raised: buffers must outlive the engine's use of them.
+        control.cancel = 1
+        thread.join()
+    return statuses[0]
+
+
+def _check(status: int) -> None:
+    if status != lib.PYHASH_OK:
+        _raise(status, None, ())
+
+
+def _raise(status: int, error: Any, ranges: Sequence[Range]) -> None:
+    """Turn a status into its exception. The table is complete; a test walks the enum."""
+    text = ffi.string(lib.pyhash_status_text(status)).decode("ascii")
+    kind = STATUS_ERRORS.get(status, errors.EngineError)
+    if error is None or not ranges or not issubclass(kind, errors.ReadError):
+        raise kind(text)
+    path = ranges[error.range_index].path
+    code = int(error.os_errno) or None
+    reason = f"{text} (errno {code})" if code else text
+    raise kind(f"{path}: {reason} at byte {error.offset}", path, code, int(error.offset))
+
+
+STATUS_ERRORS: dict[int, type[errors.PyhashError]] = {
+    lib.PYHASH_ERR_ARGUMENT: errors.UsageError,
+    lib.PYHASH_ERR_MEMORY: errors.EngineError,
+    lib.PYHASH_ERR_KERNEL: errors.EngineError,
+    lib.PYHASH_ERR_NOT_REGULAR: errors.ReadError,
+    lib.PYHASH_ERR_READ: errors.ReadError,
+    lib.PYHASH_ERR_SHRANK: errors.TruncatedError,
+    lib.PYHASH_ERR_CANCELLED: errors.CancelledError,
+}

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a checkpoint: listed once without following links, opened once, compared again.
+
+What a file is (device, inode, size, times) is remembered when it is listed. A file that is
+another one when it is opened, or after it was hashed, is refused, so a directory that somebody
+changes meanwhile cannot be read as a mixture.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyhash import errors, limits
+from pyhash.errors import Finding
+
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+KINDS = {
+    stat.S_IFLNK: "symbolic link",
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a file the same file: it changes whenever the content could have.
+
+    Attributes:
+        device, inode: Which file.
+        size: Bytes.
+        mtime_ns, ctime_ns: Last change of content and of anything, nanoseconds.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFile:
+    """One regular file of a checkpoint.
+
+    Attributes:
+        path: Inside the checkpoint, ``/``-separated.
+        identity: As it was when the directory was listed.
+    """
+
+    path: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Everything below a checkpoint's directory, as it was at one time.
+
+    Attributes:
+        location: The directory, or the one file, as the caller named it.
+        name: Its base name.
+        is_single_file: The checkpoint is one file.
+        files: Regular files, in byte order of their paths.
+        strange: What can be no part of a checkpoint: links, pipes, devices, names that are not
+            UTF-8.
+    """
+
+    location: str
+    name: str
+    is_single_file: bool
+    files: tuple[CheckpointFile, ...]
+    strange: tuple[Finding, ...]
+
+
+def list_checkpoint(location: str | os.PathLike[str], ignore: Callable[[str], bool]) -> Listing:
+    """List a checkpoint without following links below it.
+
+    Args:
+        location: A directory, or one file.
+        ignore: Whether a path inside the checkpoint is left out; of a directory, with everything
+            below it.
+
+    Raises:
+        ReadError: It does not exist or cannot be read.
+        LimitError: Too many files, or too deep.
+    """
+    text = os.fspath(location)
+    with _reading(text):
+        status = os.stat(text)
+        name = os.path.basename(os.path.abspath(text))
+        if not stat.S_ISDIR(status.st_mode):
+            if not stat.S_ISREG(status.st_mode):
+                raise errors.ReadError(f"{text}: neither a directory nor a regular file", text)
+            only = CheckpointFile(name, _identity(status))
+            return Listing(text, name, True, (only,), ())
+        walk = _Walk(text, ignore)
+        root = os.open(text, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            walk.directory(root, "", 1)
+        finally:
+            os.close(root)
+    walk.files.sort(key=lambda file: file.path.encode("utf-8"))
+    walk.strange.sort(key=lambda finding: finding.path)
+    return Listing(text, name, False, tuple(walk.files), tuple(walk.strange))
+
+
+class _Walk:
+    """One listing under way."""
+
+    def __init__(self, location: str, ignore: Callable[[str], bool]) -> None:
+        self.location = location
+        self.ignore = ignore
+        self.files: list[CheckpointFile] = []
+        self.strange: list[Finding] = []
+
+    def directory(self, descriptor: int, prefix: str, depth: int) -> None:
+        """List one open directory and, by descriptors only, those below it."""
+        if depth > limits.MAX_PATH_DEPTH:
+            raise errors.LimitError(
+                f"{prefix}: deeper than {limits.MAX_PATH_DEPTH} directories", self.location
+            )
+        with os.scandir(descriptor) as entries:
+            names = sorted(entry.name for entry in entries)
+        for name in names:
+            path = prefix + name
+            if self.ignore(path):
+                continue
+            mode = self._entry(descriptor, name, path)
+            if stat.S_ISDIR(mode):
+                child = os.open(name, OPEN_FLAGS | os.O_DIRECTORY, dir_fd=descriptor)
+                try:
+                    self.directory(child, path + "/", depth + 1)
+                finally:
+                    os.close(child)
+
+    def _entry(self, descriptor: int, name: str, path: str) -> int:
+        """Take down one entry; returns its mode."""
+        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        kind = stat.S_IFMT(status.st_mode)
+        if not _is_text(name):
+            self._refuse(path, "a name that is not UTF-8")
+            return 0
+        if kind == stat.S_IFREG:
+            self.files.append(CheckpointFile(path, _identity(status)))
+        elif kind != stat.S_IFDIR:
+            self._refuse(path, f"a {KINDS.get(kind, 'file of unknown kind')}")
+        if len(self.files) + len(self.strange) > limits.MAX_CHECKPOINT_FILES:
+            raise errors.LimitError(
+                f"{self.location}: more than {limits.MAX_CHECKPOINT_FILES} files", self.location
+            )
+        return status.st_mode
+
+    def _refuse(self, path: str, what: str) -> None:
+        shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
+        self.strange.append(
+            Finding("unexpected", shown, f"{what}: only regular files can be part of a checkpoint")
+        )
+
+
+@contextmanager
+def open_files(listing: Listing, files: tuple[CheckpointFile, ...]) -> Iterator[list[int]]:
+    """Open files of a listing, and close them at the end of the block.
+
+    Yields:
+        Descriptors, in the order of ``files``; each is the very file that was listed.
+
+    Raises:
+        ChangedWhileReadError: A file is not the one that was listed.
+        ReadError: A file cannot be opened.
+    """
+    descriptors: list[int] = []
+    try:
+        root = _open_root(listing)
+        try:
+            for file in files:
+                with _reading(file.path):
+                    descriptors.append(_open_one(listing, root, file.path))
+                check_unchanged(file, descriptors[-1])
+        finally:
+            if root is not None:
+                os.close(root)
+        yield descriptors
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def check_unchanged(file: CheckpointFile, descriptor: int) -> None:
+    """Raise ChangedWhileReadError unless the open file is still the one that was listed."""
+    now = _identity(os.fstat(descriptor))
+    if now != file.identity:
+        finding = Finding("changed", file.path, "changed while it was being read")
+        raise errors.ChangedWhileReadError(f"{file.path}: {finding.message}", (finding,))
+
+
+def read_small(location: str | os.PathLike[str], limit: int) -> bytes:
+    """Return the bytes of a small regular file.
+
+    Raises:
+        ReadError: It cannot be read, or is no regular file.
+        LimitError: It has more than ``limit`` bytes.
+    """
+    text = os.fspath(location)
+    with _reading(text), open(text, "rb", opener=_open_regular) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise errors.LimitError(f"{text}: more than {limit} bytes", text)
+    return data
+
+
+def _open_regular(name: str, flags: int) -> int:
+    descriptor = os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise errors.ReadError(f"{name}: not a regular file", name)
+    return descriptor
+
+
+def _open_root(listing: Listing) -> int | None:
+    if listing.is_single_file:
+        return None
+    with _reading(listing.location):
+        return os.open(listing.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _open_one(listing: Listing, root: int | None, path: str) -> int:
+    # A link in place of a directory on the way can only lead to another file, which the
+    # comparison of identities refuses; O_NONBLOCK, so that a pipe in place of it cannot hang us.
+    if root is None:
+        return os.open(listing.location, OPEN_FLAGS & ~os.O_NOFOLLOW)
+    return os.open(path, OPEN_FLAGS, dir_fd=root)
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return Identity(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name that the system gave is UTF-8 (others come with lone surrogates)."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Turn the system's errors into ReadError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise errors.ReadError(f"{path}: {reason}", path, error.errno) from error

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Geometry and roots of format v1 above the span: shard root, shard entry, checkpoint root.
+
+Pure functions of bytes; docs/format-v1.md is the full text. Reads no file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from pyhash import errors
+from pyhash._native import CHUNK_BYTES, DIGEST_BYTES, SPAN_BYTES, SPAN_CHUNKS, fold_nodes
+
+__all__ = [
+    "CHUNK_BYTES",
+    "DIGEST_BYTES",
+    "EMPTY_ROOT",
+    "SPAN_BYTES",
+    "SPAN_CHUNKS",
+    "checkpoint_root",
+    "format_root",
+    "parse_root",
+    "shard_entry",
+    "shard_root",
+    "span_count",
+]
+
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+ENTRY_MAGIC = b"pyhash-shard-v1\0"
+ROOT_PREFIX = "pyhash-v1:"
+
+
+def span_count(size: int) -> int:
+    """Return the number of spans of a shard of ``size`` bytes; 0 for an empty one."""
+    return -(-size // SPAN_BYTES)
+
+
+def shard_root(span_nodes: bytes | memoryview) -> bytes:
+    """Return the root of a shard from its span nodes.
+
+    Args:
+        span_nodes: 32 bytes for each span, in order; empty for an empty shard.
+
+    Raises:
+        UsageError: The length is no multiple of 32.
+    """
+    if len(span_nodes) == 0:
+        return EMPTY_ROOT
+    return fold_nodes(span_nodes)
+
+
+def shard_entry(path: str, size: int, root: bytes) -> bytes:
+    """Return the bytes that the checkpoint's tree has as data of one shard.
+
+    Args:
+        path: Path inside the checkpoint, ``/``-separated.
+        size: Bytes of the shard.
+        root: Its shard root, 32 bytes.
+    """
+    name = path.encode("utf-8")
+    return ENTRY_MAGIC + len(name).to_bytes(4, "big") + name + size.to_bytes(8, "big") + root
+
+
+def checkpoint_root(entries: Iterable[tuple[str, int, bytes]]) -> bytes:
+    """Return the checkpoint root over (path, size, shard root) of every shard, in any order.
+
+    Raises:
+        UsageError: There is no shard, or two have the same path.
+    """
+    ordered = sorted(entries, key=lambda entry: entry[0].encode("utf-8"))
+    if not ordered:
+        raise errors.UsageError("a checkpoint without files has no root")
+    for one, other in zip(ordered, ordered[1:], strict=False):
+        if one[0] == other[0]:
+            raise errors.UsageError(f"two shards are both called {one[0]!r}")
+    leaves = b"".join(
+        hashlib.sha256(b"\x00" + shard_entry(*entry)).digest() for entry in ordered
+    )
+    return fold_nodes(leaves)
+
+
+def format_root(root: bytes) -> str:
+    """Return a checkpoint root as a person sees it: ``pyhash-v1:<64 hex digits>``."""
+    return ROOT_PREFIX + root.hex()
+
+
+def parse_root(text: str) -> bytes:
+    """Return the 32 bytes of a checkpoint root as a person writes it.
+
+    Raises:
+        UsageError: Not ``pyhash-v1:`` and 64 lowercase hex digits.
+    """
+    digits = text.removeprefix(ROOT_PREFIX)
+    if text == digits or len(digits) != 2 * DIGEST_BYTES or set(digits) - set("0123456789abcdef"):
+        raise errors.UsageError(f"not a checkpoint root: {text!r}; expected {ROOT_PREFIX}<64 hex>")
+    return bytes.fromhex(digits)
