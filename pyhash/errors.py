@@ -7,18 +7,20 @@ start; they need different people to act.
     PyhashError
     ├── VerificationError            the answer is no: refuse (exit code 1)
     │   ├── SignatureError           no valid signature by a trusted key over these bytes
+    │   ├── UnsignedError            there is no bundle at all
     │   ├── PolicyError              validly signed, but not what the policy accepts
     │   ├── MissingShardError        a signed file is not there
     │   ├── UnexpectedFileError      a file, link or device that nobody signed
     │   ├── SizeMismatchError        a file has another size than the signed one
     │   ├── DigestMismatchError      a file has other bytes than the signed ones
     │   ├── ChangedWhileReadError    a file changed between opening and the end of hashing
-    │   └── ClosureError             an index or config points a loader outside the signed files
+    │   └── ClosureError             what is signed could lead a loader to something else
     ├── CheckError                   could not check: refuse too (exit code 3)
     │   ├── FormatError              bytes that do not follow their format
     │   │   └── LimitError           a size or count above its cap (limits.py)
     │   ├── ReadError                the operating system would not give the bytes
     │   │   └── TruncatedError       a file ended before the bytes that were asked for
+    │   ├── WriteError               the operating system would not write a file
     │   ├── KeyFileError             a key that cannot be read, or must not be used
     │   ├── DependencyError          a library that this request needs is not installed
     │   ├── EngineError              the native engine refused or failed
@@ -94,6 +96,10 @@ class PolicyError(VerificationError):
     """The signature holds, but the policy does not accept it for this checkpoint."""
 
 
+class UnsignedError(VerificationError):
+    """There is no bundle: nobody has signed this checkpoint, or the bundle was taken away."""
+
+
 class MissingShardError(VerificationError):
     """A file that was signed is not there."""
 
@@ -115,7 +121,11 @@ class ChangedWhileReadError(VerificationError):
 
 
 class ClosureError(VerificationError):
-    """An index or configuration file can point a loader at something that was not signed."""
+    """What is signed could lead a loader to something else.
+
+    An index or configuration file points at a file that was not signed, or a header or JSON file
+    says something twice, so that two readers may understand two things.
+    """
 
 
 class CheckError(PyhashError):
@@ -168,6 +178,18 @@ class ReadError(CheckError):
 
 class TruncatedError(ReadError):
     """A file ended before the bytes that were asked for: it shrank while it was read."""
+
+
+class WriteError(CheckError):
+    """The system would not write a file; what was there before still is.
+
+    Attributes:
+        errno: The system's error number, or None.
+    """
+
+    def __init__(self, message: str, path: str | None = None, errno: int | None = None) -> None:
+        super().__init__(message, path)
+        self.errno = errno
 
 
 class KeyFileError(CheckError):

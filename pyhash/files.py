@@ -213,6 +213,33 @@ def read_small(location: str | os.PathLike[str], limit: int) -> bytes:
     return data
 
 
+def read_at(path: str, descriptor: int) -> Callable[[int, int], bytes]:
+    """Return a function that reads from an open file.
+
+    Args:
+        path: For messages.
+        descriptor: The open file; stays the caller's.
+
+    Returns:
+        (offset, length) -> exactly that many bytes. It raises ReadError when the system refuses,
+        TruncatedError when the file ends before.
+    """
+
+    def read(offset: int, length: int) -> bytes:
+        data = b""
+        with _reading(path):
+            while len(data) < length:
+                more = os.pread(descriptor, length - len(data), offset + len(data))
+                if not more:
+                    raise errors.TruncatedError(
+                        f"{path}: ends at byte {offset + len(data)}", path, None, offset + len(data)
+                    )
+                data += more
+        return data
+
+    return read
+
+
 def _open_regular(name: str, flags: int) -> int:
     descriptor = os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -13,7 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyhash import _native, errors, files, limits, merkle
+from pyhash import _native, errors, files, limits, locations, merkle
+from pyhash.paths import DEFAULT_IGNORED
+
+# What is never part of a checkpoint: what stands beside it by our own hand or version control.
+IGNORED = (*DEFAULT_IGNORED, locations.BUNDLE_NAME, locations.TREE_NAME)
 
 # Descriptors that a call leaves for the rest of the process.
 SPARE_DESCRIPTORS = 64
@@ -129,14 +133,15 @@ def hash_file(
 def hash_checkpoint(
     path: str | os.PathLike[str],
     *,
-    ignore: Sequence[str] = (),
+    ignore: Sequence[str] = IGNORED,
     options: Options | None = None,
 ) -> CheckpointDigest:
-    """Hash every file of a checkpoint.
+    """Hash every file of a checkpoint; the root is the one that ``sign`` would sign.
 
     Args:
         path: A directory, or one file.
-        ignore: Paths inside the checkpoint to leave out, with everything below them.
+        ignore: Paths inside the checkpoint to leave out, with everything below them; the default
+            is what ``sign`` leaves out by default.
         options: How to hash.
 
     Raises:
@@ -150,9 +155,7 @@ def hash_checkpoint(
         first = listing.strange[0]
         raise errors.UnexpectedFileError(f"{first.path}: {first.message}", listing.strange)
     digests = hash_listing(listing, file_digests=False, options=options or Options())
-    shards = tuple(
-        (file.path, digest) for file, digest in zip(listing.files, digests, strict=True)
-    )
+    shards = tuple((file.path, digest) for file, digest in zip(listing.files, digests, strict=True))
     root = merkle.checkpoint_root((path, one.size, one.root) for path, one in shards)
     return CheckpointDigest(root, shards)
 

@@ -21,6 +21,7 @@ MAX_KEY_FILE_BYTES = 1 << 16  # PEM text of one key
 
 # --- JSON -----------------------------------------------------------------------------------
 MAX_JSON_DEPTH = 64  # nested arrays and objects
+MAX_JSON_VALUES = 1 << 24  # values of one text; 2 GiB of memory at the very worst
 MAX_JSON_INTEGER = (1 << 53) - 1  # largest integer that every JSON reader keeps exactly
 MAX_CONFIG_BYTES = 1 << 26  # config.json and its kind, bytes
 MAX_INDEX_BYTES = 1 << 28  # *.index.json, bytes

@@ -7,6 +7,7 @@ Pure functions of bytes; docs/format-v1.md is the full text. Reads no file.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable
 
 from pyhash import errors
@@ -71,12 +72,10 @@ def checkpoint_root(entries: Iterable[tuple[str, int, bytes]]) -> bytes:
     ordered = sorted(entries, key=lambda entry: entry[0].encode("utf-8"))
     if not ordered:
         raise errors.UsageError("a checkpoint without files has no root")
-    for one, other in zip(ordered, ordered[1:], strict=False):
+    for one, other in itertools.pairwise(ordered):
         if one[0] == other[0]:
             raise errors.UsageError(f"two shards are both called {one[0]!r}")
-    leaves = b"".join(
-        hashlib.sha256(b"\x00" + shard_entry(*entry)).digest() for entry in ordered
-    )
+    leaves = b"".join(hashlib.sha256(b"\x00" + shard_entry(*entry)).digest() for entry in ordered)
     return fold_nodes(leaves)
 
 

@@ -217,9 +217,7 @@ def hash_ranges(
     error = ffi.new("struct pyhash_error *")
 
     def call() -> int:
-        return int(
-            lib.pyhash_hash_ranges(request.ranges, len(ranges), options, control, error)
-        )
+        return int(lib.pyhash_hash_ranges(request.ranges, len(ranges), options, control, error))
 
     status = _run(call, control, progress) if total >= INTERRUPTIBLE_BYTES else call()
     if status != lib.PYHASH_OK:

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closure: whatever the signed files can lead a loader to must be a signed file too.
+
+A directory can be exactly as signed and still load something else: a shard name in an index with
+``../`` in it, code that a configuration fetches from elsewhere, a tensor that a header lists twice
+so that two readers take two different ones. This module reads the small files and the headers and
+says what it finds; it decides nothing and checks no digest.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator
+
+from pyhash import files, formats, limits
+from pyhash.errors import Finding, FormatError
+from pyhash.paths import check_path
+from pyhash.strict_json import JsonValue, load_json, show
+
+# Files from which loaders take the names of other files.
+CONFIG_NAMES = frozenset(
+    {
+        "adapter_config.json",
+        "config.json",
+        "generation_config.json",
+        "model_index.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "tokenizer_config.json",
+        "video_preprocessor_config.json",
+    }
+)
+INDEX_SUFFIX = ".index.json"
+MODULES_NAME = "modules.json"  # sentence-transformers: a list of directories
+
+# Endings that say that a string of a configuration is the name of a file that will be loaded.
+LOADABLE = (
+    ".bin",
+    ".ckpt",
+    ".gguf",
+    ".h5",
+    ".index.json",
+    ".msgpack",
+    ".npz",
+    ".onnx",
+    ".pkl",
+    ".pt",
+    ".pth",
+    ".py",
+    ".safetensors",
+)
+# Where the model once came from: shown to people, opened by nobody.
+INFORMATION_KEYS = frozenset({"_name_or_path", "base_model_name_or_path"})
+# "module.Class" of code that lies in the checkpoint; "repository--module.Class" of other code.
+CODE_KEYS = frozenset({"auto_map", "impl"})
+REMOTE_MARK = "--"
+
+WEIGHT_SUFFIXES = (".gguf", ".safetensors")
+# A file of this size is looked into whatever it is called, bytes.
+WEIGHT_BYTES = 1 << 20
+
+
+def check_closure(listing: files.Listing) -> list[Finding]:
+    """Look for everything that leads from the signed files to anything else.
+
+    Args:
+        listing: The checkpoint; every file of it is signed.
+
+    Returns:
+        Findings of code ``closure``; none when all is well.
+
+    Raises:
+        ReadError, ChangedWhileReadError: A file could not be read, or is another one now.
+    """
+    signed = frozenset(file.path for file in listing.files)
+    found: list[Finding] = []
+    for file in listing.files:
+        check = _check_of(file)
+        if check is None:
+            continue
+        with files.open_files(listing, (file,)) as (descriptor,):
+            try:
+                messages = list(check(file, descriptor, signed))
+            except FormatError as error:
+                messages = [_without_path(str(error), file.path)]
+        found += [Finding("closure", file.path, message) for message in messages]
+    return found
+
+
+Check = Callable[[files.CheckpointFile, int, frozenset[str]], Iterator[str]]
+
+
+def _check_of(file: files.CheckpointFile) -> Check | None:
+    name = posixpath.basename(file.path)
+    if name.endswith(INDEX_SUFFIX):
+        return _check_index
+    if name in CONFIG_NAMES:
+        return _check_config
+    if name == MODULES_NAME:
+        return _check_modules
+    if name.endswith(WEIGHT_SUFFIXES) or file.identity.size >= WEIGHT_BYTES:
+        return _check_header
+    return None
+
+
+def _check_index(
+    file: files.CheckpointFile, descriptor: int, signed: frozenset[str]
+) -> Iterator[str]:
+    value = _load(file, descriptor, limits.MAX_INDEX_BYTES)
+    weight_map = value.get("weight_map") if isinstance(value, dict) else None
+    if weight_map is None:
+        return
+    if not isinstance(weight_map, dict):
+        yield "weight_map is not an object"
+        return
+    targets: dict[str, str] = {}
+    for tensor, target in weight_map.items():
+        if not isinstance(target, str):
+            yield f"weight_map sends tensor {show(tensor)} to something that is not a file name"
+        else:
+            targets.setdefault(target, tensor)
+    for target, tensor in targets.items():
+        if not _is_signed(file.path, target, signed):
+            yield (
+                f"weight_map sends tensor {show(tensor)} to {show(target)}, which is not a signed"
+                " file of this checkpoint"
+            )
+
+
+def _check_config(
+    file: files.CheckpointFile, descriptor: int, signed: frozenset[str]
+) -> Iterator[str]:
+    value = _load(file, descriptor, limits.MAX_CONFIG_BYTES)
+    for key, text, is_code in _strings(value, "", False):
+        if is_code and REMOTE_MARK in text:
+            yield f"{key} takes code from another repository: {show(text)}"
+        elif is_code:
+            module = text.partition(".")[0] + ".py"
+            if not _is_signed(file.path, module, signed):
+                yield f"{key} takes code from {show(module)}, which is not a signed file"
+        elif text.endswith(LOADABLE) and not _is_signed(file.path, text, signed):
+            yield f"{key} names {show(text)}, which is not a signed file of this checkpoint"
+
+
+def _strings(value: JsonValue, key: str, is_code: bool) -> Iterator[tuple[str, str, bool]]:
+    """Every string of a configuration, with the key it stands under. Depth is capped on load."""
+    if isinstance(value, str):
+        yield key or "it", value, is_code
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item, key, is_code)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name not in INFORMATION_KEYS:
+                yield from _strings(item, name, is_code or name in CODE_KEYS)
+
+
+def _check_modules(
+    file: files.CheckpointFile, descriptor: int, signed: frozenset[str]
+) -> Iterator[str]:
+    value = _load(file, descriptor, limits.MAX_CONFIG_BYTES)
+    for module in value if isinstance(value, list) else ():
+        path = module.get("path") if isinstance(module, dict) else None
+        # A module without weights has no files, and then often no directory either.
+        if isinstance(path, str) and path and not _is_normal(path):
+            yield f"a module lies in {show(path)}, which leads out of this checkpoint"
+
+
+def _check_header(
+    file: files.CheckpointFile, descriptor: int, signed: frozenset[str]
+) -> Iterator[str]:
+    formats.layout_of(files.read_at(file.path, descriptor), file.identity.size, file.path)
+    yield from ()
+
+
+def _load(file: files.CheckpointFile, descriptor: int, cap: int) -> JsonValue:
+    size = min(file.identity.size, cap + 1)
+    return load_json(files.read_at(file.path, descriptor)(0, size), path=file.path, max_bytes=cap)
+
+
+def _is_signed(origin: str, target: str, signed: frozenset[str]) -> bool:
+    """Is ``target``, as a loader would find it from the file ``origin``, a signed file?"""
+    return _is_normal(target) and posixpath.join(posixpath.dirname(origin), target) in signed
+
+
+def _is_normal(target: str) -> bool:
+    """Does a path stay below where it starts from, under its one spelling?"""
+    try:
+        check_path(target)
+    except FormatError:
+        return False
+    return True
+
+
+def _without_path(message: str, path: str) -> str:
+    return message.removeprefix(f"{path}: ")

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate before a start: a command runs in place of this process, or does not run at all.
+
+It accepts a ``Verified`` and nothing else, and looks once more, by name, size, inode and times,
+whether the files are still those that were hashed. Between that look and the child's own reading
+there is a gap that only reading into verified memory, or fs-verity, can close: the guarantee is
+``content``, not ``loaded``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pyhash import files, hashing
+from pyhash.errors import Finding, UsageError
+from pyhash.findings import raise_findings
+from pyhash.verify_checkpoint import Verified
+
+
+def find_command(arguments: Sequence[str]) -> str:
+    """Return the path of the program to start.
+
+    To be asked before the verification, so that a misspelt command is not found out after it.
+
+    Args:
+        arguments: The command and its arguments.
+
+    Raises:
+        UsageError: No command, or no such program.
+    """
+    if not arguments:
+        raise UsageError("no command to start: put it after --")
+    program = shutil.which(arguments[0])
+    if program is None:
+        raise UsageError(f"{arguments[0]}: no such program")
+    return program
+
+
+def check_unchanged(verified: Verified) -> None:
+    """Look whether a checkpoint is still the one that was verified, without hashing.
+
+    Raises:
+        ChangedWhileReadError: A file is another one, is gone, or is new.
+        ReadError: The directory cannot be read.
+    """
+    now = files.list_checkpoint(verified.location, hashing.ignorer(verified.ignored))
+    before = {file.path: file.identity for file in verified.listing.files}
+    after = {file.path: file.identity for file in now.files}
+    changed = sorted(
+        path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+    )
+    raise_findings(
+        [
+            *now.strange,
+            *(Finding("changed", path, "changed after it was verified") for path in changed),
+        ]
+    )
+
+
+def start(verified: Verified, arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by a command.
+
+    Args:
+        verified: The proof; anything else is refused.
+        arguments: The command and its arguments.
+
+    Raises:
+        UsageError: Not a ``Verified``, no such program, or the system refused to run it.
+        ChangedWhileReadError, ReadError: As ``check_unchanged``.
+    """
+    if type(verified) is not Verified:
+        raise UsageError(f"the gate takes a Verified, not a {type(verified).__name__}")
+    program = find_command(arguments)
+    check_unchanged(verified)
+    try:
+        os.execv(program, list(arguments))  # noqa: S606 - replacing this process is the point
+    except OSError as error:
+        raise UsageError(f"{program}: cannot be run: {error.strerror}") from error
+    raise UsageError(f"{program}: did not start")

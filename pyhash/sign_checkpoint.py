@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sign a checkpoint: list, hash once, write ``model.tree`` and the signed ``model.sig``.
+
+What a verifier would refuse (links, an index that points outside) is refused here already, so
+that it is found by the publisher and not by the fleet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyhash import atomic, closure, files, hashing, paths, signing, tree_file
+from pyhash.errors import UsageError
+from pyhash.findings import raise_findings
+from pyhash.locations import default_bundle, default_tree, inside
+from pyhash.manifest import Manifest, ShardEntry, build_manifest, dump_statement
+
+
+@dataclass(frozen=True, slots=True)
+class SignResult:
+    """What was signed, and where the signature is.
+
+    Attributes:
+        manifest: The signed list of shards.
+        root: Checkpoint root, 32 bytes.
+        bundle_path: The bundle that was written.
+        tree_path: The tree file that was written.
+        key_hint: Which key signed: SHA-256 of its public PEM, hex.
+        size: Bytes of all shards.
+    """
+
+    manifest: Manifest
+    root: bytes
+    bundle_path: str
+    tree_path: str
+    key_hint: str
+    size: int
+
+
+def sign(
+    path: str | os.PathLike[str],
+    key: str | os.PathLike[str],
+    *,
+    signature: str | os.PathLike[str] | None = None,
+    tree: str | os.PathLike[str] | None = None,
+    ignore: Sequence[str] = (),
+    file_digests: bool = True,
+    options: hashing.Options | None = None,
+) -> SignResult:
+    """Sign a checkpoint; may be called from several threads for several checkpoints.
+
+    Args:
+        path: A directory, or one file.
+        key: Private key: a PEM file, ECDSA on P-256, P-384 or P-521.
+        signature: Where the bundle goes; None: ``model.sig`` in the directory, or the file's name
+            with ``.sig``.
+        tree: Where the tree file goes; None: ``model.tree``, or the file's name with ``.tree``.
+        ignore: Paths inside the checkpoint to leave unsigned, with everything below them.
+            Version control files of the top level always are (``paths.DEFAULT_IGNORED``).
+        file_digests: Also compute and sign each file's plain SHA-256, so that every OMS tool can
+            verify the bundle. Without, signing is faster and only pyhash can.
+        options: How to hash.
+
+    Raises:
+        KeyFileError: The key cannot be read or must not be used. Nothing was hashed.
+        UnexpectedFileError, ClosureError, ChangedWhileReadError: The checkpoint is one that
+            every verifier would refuse.
+        ReadError, FormatError, LimitError, EngineError: It could not be read or is too large.
+        WriteError: The bundle could not be written; an old one is still there.
+        KeyboardInterrupt: Ctrl-C; nothing was written.
+    """
+    signer = signing.load_signer(key)
+    bundle_path = os.fspath(signature) if signature is not None else default_bundle(path)
+    tree_path = os.fspath(tree) if tree is not None else default_tree(path)
+    if os.path.abspath(bundle_path) == os.path.abspath(tree_path):
+        raise UsageError(f"the bundle and the tree file cannot both be {bundle_path}")
+    own = [inside(path, name) for name in (bundle_path, tree_path)]
+    ignored = dict.fromkeys((*paths.DEFAULT_IGNORED, *filter(None, own), *ignore))
+    listing = files.list_checkpoint(path, hashing.ignorer(tuple(ignored)))
+    raise_findings([*listing.strange])
+    raise_findings(closure.check_closure(listing))
+    digests = hashing.hash_listing(
+        listing, options=options or hashing.Options(), file_digests=file_digests
+    )
+    manifest = build_manifest(
+        listing.name,
+        (
+            ShardEntry(file.path, digest.size, digest.root, digest.file_digest)
+            for file, digest in zip(listing.files, digests, strict=True)
+        ),
+        ignore_paths=() if listing.is_single_file else ignored,
+    )
+    bundle = signing.sign_payload(dump_statement(manifest), signer)
+    # The tree file first: it is not trusted, so a new one beside an old bundle does no harm.
+    atomic.write_file(tree_path, tree_file.dump_tree([digest.span_nodes for digest in digests]))
+    atomic.write_file(bundle_path, signing.dump_bundle(bundle))
+    return SignResult(
+        manifest,
+        manifest.root or b"",
+        bundle_path,
+        tree_path,
+        signer.hint,
+        sum(digest.size for digest in digests),
+    )

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of signing methods, and the two functions that turn a key reference into a key.
+
+A reference is ``scheme:rest`` where the scheme is in the table, and otherwise the path of a PEM
+file. Adding a method is one file here and one line in ``_METHODS``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyhash.signing import ecdsa
+from pyhash.signing._base import Signer, SigningMethod, Verifier
+from pyhash.signing.bundle import Bundle, dump_bundle, load_bundle, sign_payload, verify_envelope
+from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope, VerifiedPayload
+
+__all__ = [
+    "PAYLOAD_TYPE",
+    "Bundle",
+    "Envelope",
+    "Signer",
+    "VerifiedPayload",
+    "Verifier",
+    "dump_bundle",
+    "load_bundle",
+    "load_signer",
+    "load_verifier",
+    "sign_payload",
+    "verify_envelope",
+]
+
+_METHODS = (ecdsa.METHOD,)
+_BY_SCHEME = {method.scheme: method for method in _METHODS}
+
+
+def load_signer(reference: str | os.PathLike[str]) -> Signer:
+    """Load what can sign. Safe to call from any thread.
+
+    Args:
+        reference: A path, or ``scheme:rest`` with a scheme of the table.
+
+    Returns:
+        The signer.
+
+    Raises:
+        KeyFileError: The key cannot be read, is of a kind we do not take, or must not be used.
+    """
+    method, rest = _split(reference)
+    return method.load_signer(rest)
+
+
+def load_verifier(reference: str | os.PathLike[str]) -> Verifier:
+    """Load what can check signatures. Safe to call from any thread.
+
+    Args:
+        reference: A path, or ``scheme:rest`` with a scheme of the table.
+
+    Returns:
+        The verifier.
+
+    Raises:
+        KeyFileError: The key cannot be read, or is of a kind we do not take.
+    """
+    method, rest = _split(reference)
+    return method.load_verifier(rest)
+
+
+def _split(reference: str | os.PathLike[str]) -> tuple[SigningMethod, str]:
+    text = os.fspath(reference)
+    scheme, colon, rest = text.partition(":")
+    if isinstance(reference, str) and colon and scheme in _BY_SCHEME:
+        return _BY_SCHEME[scheme], rest
+    return ecdsa.METHOD, text  # a path, colons and all

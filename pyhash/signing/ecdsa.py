@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ECDSA keys in PEM files: making, reading, signing, checking. P-256, P-384 and P-521 only.
+
+The digest follows the curve (SHA-256, SHA-384, SHA-512), so there is no algorithm field that an
+attacker could turn down. No passphrases, no certificates, no tokens. ``cryptography`` is imported
+inside the functions, because ``pyhash --help`` must not wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyhash import limits
+from pyhash.errors import KeyFileError, SignatureError, UsageError
+from pyhash.signing._base import SigningMethod
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+CURVES = ("P-256", "P-384", "P-521")
+DEFAULT_CURVE = "P-256"
+
+# Names that cryptography (and SEC 2) uses for the three curves.
+_CURVE_BY_SEC_NAME = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+_PUBLIC_LABEL = b"PUBLIC KEY"
+_PEM_BEGIN = b"-----BEGIN "
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key that checks signatures. Immutable, thread-safe; equal when the PEM text is equal.
+
+    Attributes:
+        pem: SubjectPublicKeyInfo as PEM text, re-serialised: 64 columns and a final newline.
+        curve: One of ``CURVES``.
+        hint: SHA-256 of ``pem`` in lowercase hex: how an OMS bundle names its key.
+    """
+
+    pem: bytes
+    curve: str
+    hint: str
+    _key: ec.EllipticCurvePublicKey = field(repr=False, compare=False)
+
+    def verify(self, message: bytes, signature: bytes) -> None:
+        """Check a signature; return nothing when it holds.
+
+        Args:
+            message: The exact bytes that were signed.
+            signature: DER ``SEQUENCE{r, s}``.
+
+        Raises:
+            SignatureError: This key did not make this signature over these bytes.
+        """
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            self._key.verify(signature, message, _algorithm(self.curve))
+        except InvalidSignature:
+            raise SignatureError(
+                f"the signature is not one that the {self.curve} key {self.hint} made"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateKey:
+    """A key that signs. Immutable, thread-safe; never shows its secret in ``repr``.
+
+    Attributes:
+        public_key: The matching public key.
+    """
+
+    public_key: PublicKey
+    _key: ec.EllipticCurvePrivateKey = field(repr=False, compare=False)
+
+    @property
+    def hint(self) -> str:
+        """Hint of the matching public key, 64 lowercase hex digits. Raises nothing."""
+        return self.public_key.hint
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign a message with the digest that belongs to the curve.
+
+        Args:
+            message: The exact bytes to sign.
+
+        Returns:
+            DER ``SEQUENCE{r, s}``; differs from call to call.
+
+        Raises:
+            Nothing of ours: every key that could be loaded can sign.
+        """
+        return self._key.sign(message, _algorithm(self.public_key.curve))
+
+
+def generate_key(curve: str = DEFAULT_CURVE) -> PrivateKey:
+    """Make a new key from the system's random source. Safe to call from any thread.
+
+    Args:
+        curve: One of ``CURVES``.
+
+    Returns:
+        The key; nothing is written.
+
+    Raises:
+        UsageError: We do not take that curve.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    instances = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+    if curve not in instances:
+        raise UsageError(f"no such curve: {curve!r} (one of {', '.join(CURVES)})")
+    return _private_key(ec.generate_private_key(instances[curve]), None)
+
+
+def load_public_key(path: str | os.PathLike[str]) -> PublicKey:
+    """Read a public key. Safe to call from any thread.
+
+    Args:
+        path: A PEM file with exactly one ``PUBLIC KEY`` block.
+
+    Returns:
+        The key.
+
+    Raises:
+        KeyFileError: The file cannot be read, holds something else (a private key, a
+            certificate, two keys), or a key that is not ECDSA on one of ``CURVES``.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    name = os.fspath(path)
+    pem = _read_key_file(name, private=False)
+    labels = _pem_labels(pem)
+    if labels != [_PUBLIC_LABEL]:
+        raise KeyFileError(f"{name}: {_not_a_public_key(labels)}", name)
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(f"{name}: the public key cannot be decoded: {error}", name) from error
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise KeyFileError(f"{name}: not an ECDSA key; only {', '.join(CURVES)} are taken", name)
+    return _public_key(key, name)
+
+
+def load_private_key(path: str | os.PathLike[str]) -> PrivateKey:
+    """Read a private key. Safe to call from any thread.
+
+    Args:
+        path: A PEM file, PKCS #8 or the older ``EC PRIVATE KEY``, not encrypted, that nobody but
+            its owner can read.
+
+    Returns:
+        The key.
+
+    Raises:
+        KeyFileError: The file cannot be read, is open to group or others, is encrypted, or holds
+            something other than one ECDSA key on one of ``CURVES``.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    name = os.fspath(path)
+    pem = _read_key_file(name, private=True)
+    labels = _pem_labels(pem)
+    if sum(label.endswith(b"PRIVATE KEY") for label in labels) != 1:
+        raise KeyFileError(f"{name}: {_not_a_private_key(labels)}", name)
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except TypeError as error:  # what cryptography raises when a passphrase is needed
+        raise KeyFileError(
+            f"{name}: the private key is encrypted; passphrases come in a later version", name
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(f"{name}: the private key cannot be decoded: {error}", name) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise KeyFileError(f"{name}: not an ECDSA key; only {', '.join(CURVES)} are taken", name)
+    return _private_key(key, name)
+
+
+def write_key_pair(
+    key: PrivateKey,
+    private_path: str | os.PathLike[str],
+    public_path: str | os.PathLike[str],
+) -> None:
+    """Write both halves of a key: both files or none, and never over an existing one.
+
+    Files and directories are synced before it returns. Safe to call from any thread.
+
+    Args:
+        key: What to write.
+        private_path: New file for the private key, PKCS #8 PEM without a passphrase, mode 0600.
+        public_path: New file for the public key, SubjectPublicKeyInfo PEM, mode 0644.
+
+    Raises:
+        UsageError: Both paths are the same.
+        KeyFileError: One of the files exists or cannot be written; none is left behind.
+    """
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+    )
+
+    private_name, public_name = os.fspath(private_path), os.fspath(public_path)
+    if os.path.abspath(private_name) == os.path.abspath(public_name):
+        raise UsageError(f"the private and the public key need two files, not {private_name} twice")
+    secret = key._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with ExitStack() as undo:
+        _write_new_file(private_name, secret, 0o600)
+        undo.callback(_remove, private_name)
+        _write_new_file(public_name, key.public_key.pem, 0o644)
+        undo.pop_all()
+
+
+def _algorithm(curve: str) -> ec.ECDSA:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    digests = {"P-256": hashes.SHA256(), "P-384": hashes.SHA384(), "P-521": hashes.SHA512()}
+    return ec.ECDSA(digests[curve])
+
+
+def _public_key(key: ec.EllipticCurvePublicKey, name: str | None) -> PublicKey:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    curve = _CURVE_BY_SEC_NAME.get(key.curve.name)
+    if curve is None:
+        raise KeyFileError(
+            f"{name}: the curve is {key.curve.name}; only {', '.join(CURVES)} are taken", name
+        )
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return PublicKey(pem, curve, hashlib.sha256(pem).hexdigest(), key)
+
+
+def _private_key(key: ec.EllipticCurvePrivateKey, name: str | None) -> PrivateKey:
+    return PrivateKey(_public_key(key.public_key(), name), key)
+
+
+def _pem_labels(pem: bytes) -> list[bytes]:
+    """Labels of the PEM blocks, in the order of the file. A block with two keys is not guessed."""
+    lines = [line for line in pem.splitlines() if line.startswith(_PEM_BEGIN)]
+    return [line[len(_PEM_BEGIN) :].rstrip().removesuffix(b"-----") for line in lines]
+
+
+def _not_a_public_key(labels: list[bytes]) -> str:
+    if any(label.endswith(b"PRIVATE KEY") for label in labels):
+        return "this is a private key; give the public one, and keep this one to yourself"
+    if any(label.endswith(b"CERTIFICATE") for label in labels):
+        return "this is a certificate, which this version cannot check; give a public key"
+    if labels.count(_PUBLIC_LABEL) > 1:
+        return "more than one public key in one file"
+    return "not a PEM file with one PUBLIC KEY block"
+
+
+def _not_a_private_key(labels: list[bytes]) -> str:
+    if not labels:
+        return "not a PEM file"
+    if any(label.endswith(b"PRIVATE KEY") for label in labels):
+        return "more than one private key in one file"
+    if _PUBLIC_LABEL in labels:
+        return "this is a public key; signing needs the private one"
+    return "no private key in this file"
+
+
+def _read_key_file(name: str, *, private: bool) -> bytes:
+    """Read a small regular file whole; a private one only when nobody else can reach it."""
+    try:
+        # O_NONBLOCK: a FIFO must end in an error, not hang.
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            _check_key_file(name, os.fstat(descriptor), private=private)
+            data = b""
+            while len(data) <= limits.MAX_KEY_FILE_BYTES:
+                block = os.read(descriptor, limits.MAX_KEY_FILE_BYTES)
+                if not block:
+                    return data
+                data += block
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise KeyFileError(f"{name}: cannot be read: {error.strerror}", name) from error
+    raise KeyFileError(
+        f"{name}: larger than {limits.MAX_KEY_FILE_BYTES} bytes; this is no key file", name
+    )
+
+
+def _check_key_file(name: str, status: os.stat_result, *, private: bool) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"{name}: not a regular file", name)
+    if private and status.st_mode & 0o077:
+        raise KeyFileError(
+            f"{name}: mode {stat.S_IMODE(status.st_mode):04o} lets others reach the private key; "
+            "run chmod 600 on it, and replace the key if others could have read it",
+            name,
+        )
+
+
+def _write_new_file(name: str, data: bytes, mode: int) -> None:
+    """Create a file that is not there yet; sync it and its directory; or leave nothing."""
+    with ExitStack() as undo:
+        try:
+            # O_EXCL also refuses a symbolic link, dangling or not.
+            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            undo.callback(_remove, name)
+            with open(descriptor, "wb") as file:
+                os.fchmod(descriptor, mode)
+                file.write(data)
+                file.flush()
+                os.fsync(descriptor)
+            _sync_directory(os.path.dirname(name) or ".")
+        except FileExistsError as error:
+            message = f"{name}: exists already; keys are never overwritten"
+            raise KeyFileError(message, name) from error
+        except OSError as error:
+            message = f"{name}: cannot be written: {error.strerror}"
+            raise KeyFileError(message, name) from error
+        undo.pop_all()
+
+
+def _remove(name: str) -> None:
+    # The error that led here says more than a failure to clean up would.
+    with suppress(OSError):
+        os.unlink(name)
+
+
+def _sync_directory(name: str) -> None:
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+METHOD = SigningMethod(scheme="file", load_signer=load_private_key, load_verifier=load_public_key)
