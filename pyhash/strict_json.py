@@ -207,7 +207,7 @@ def _check_structure(masked: bytes, path: str) -> None:
     but only behind the first mistake, which the parser does not get past.
     """
     depth = 0
-    values = 1  # every value but the first follows a comma or an opening bracket
+    values = 1  # all but the first follow a comma or an opening bracket; [] and {} count twice
     inside_string = 0
     for start in range(0, len(masked), _WINDOW_BYTES):
         runs = masked[start : start + _WINDOW_BYTES].split(b'"')

@@ -14,7 +14,7 @@ const uint32_t pyhash_sha256_k[64] = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
-static uint32_t rotate_right(uint32_t x, unsigned n)
+PYHASH_INLINE uint32_t rotate_right(uint32_t x, unsigned n)
 {
     return x >> n | x << (32 - n);
 }
@@ -31,26 +31,41 @@ static void expand_message(uint32_t w[64], const uint8_t *block)
     }
 }
 
-static void compress_block(uint32_t h[8], const uint8_t *block)
+/* One round. Instead of moving the eight values along, the next round is called with their roles
+ * moved. */
+PYHASH_INLINE void round_once(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e,
+                              uint32_t f, uint32_t g, uint32_t *h, uint32_t k_plus_w)
 {
-    uint32_t v[8], w[64];
+    uint32_t sum1 = rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25);
+    uint32_t sum0 = rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22);
+    uint32_t ch = (e & f) ^ (~e & g);
+    uint32_t maj = (a & b) ^ (a & c) ^ (b & c);
+    uint32_t t1 = *h + sum1 + ch + k_plus_w;
+
+    *d += t1;
+    *h = t1 + sum0 + maj;
+}
+
+static void compress_block(uint32_t state[8], const uint8_t *block)
+{
+    const uint32_t *k = pyhash_sha256_k;
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+    uint32_t w[64];
 
     expand_message(w, block);
-    memcpy(v, h, sizeof v);
-    for (int t = 0; t < 64; t++) {
-        uint32_t a = v[0], e = v[4];
-        uint32_t sum1 = rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25);
-        uint32_t sum0 = rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22);
-        uint32_t ch = (e & v[5]) ^ (~e & v[6]);
-        uint32_t maj = (a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]);
-        uint32_t t1 = v[7] + sum1 + ch + pyhash_sha256_k[t] + w[t];
-
-        memmove(v + 1, v, 7 * sizeof v[0]);
-        v[4] += t1;
-        v[0] = t1 + sum0 + maj;
+    for (int t = 0; t < 64; t += 8) {
+        round_once(a, b, c, &d, e, f, g, &h, k[t] + w[t]);
+        round_once(h, a, b, &c, d, e, f, &g, k[t + 1] + w[t + 1]);
+        round_once(g, h, a, &b, c, d, e, &f, k[t + 2] + w[t + 2]);
+        round_once(f, g, h, &a, b, c, d, &e, k[t + 3] + w[t + 3]);
+        round_once(e, f, g, &h, a, b, c, &d, k[t + 4] + w[t + 4]);
+        round_once(d, e, f, &g, h, a, b, &c, k[t + 5] + w[t + 5]);
+        round_once(c, d, e, &f, g, h, a, &b, k[t + 6] + w[t + 6]);
+        round_once(b, c, d, &e, f, g, h, &a, k[t + 7] + w[t + 7]);
     }
-    for (int i = 0; i < 8; i++)
-        h[i] += v[i];
+    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+    state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
 static void compress(struct pyhash_lanes *state, const uint8_t *const *data, size_t nblocks)

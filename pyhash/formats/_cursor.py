@@ -164,7 +164,7 @@ class Cursor:
         """Make the window hold the next ``length`` bytes, which `_check` has passed."""
         begin = self.position - self._window_start
         if not 0 <= begin <= len(self._window) - length:
-            end = min(self.position + _WINDOW_BYTES, self._size, self._cap)
+            end = min(self.position + max(length, _WINDOW_BYTES), self._size, self._cap)
             self._window = self._read_at(self.position, end - self.position)
             self._window_start = self.position
 

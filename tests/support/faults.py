@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Injects faults into the reads of another process: compiles faults/fault_shim.c, sets its switches.
+"""Injects faults into the reads of another process: compiles fault_shim.c, sets its switches.
 
 Only calls of the C library are seen (read, pread): readers that map files or use io_uring need
 loop_image.py. The process under test must be started with ``environment()``.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PEER_ENV = REPOSITORY / ".venv-peer"
-STAMP = "pyhash-peer.stamp"
+STAMP = "stamp"
 
 # pyOpenSSL: model-signing 1.1.1 imports it and does not declare it.
 REQUIREMENTS = ("model-signing==1.1.1", "pyOpenSSL")
@@ -35,7 +35,8 @@ def is_ready(environment: Path = PEER_ENV, requirements: tuple[str, ...] = REQUI
     """Whether the environment holds what the requirements ask for."""
     stamp = environment / STAMP
     return (
-        peer_program(environment).is_file()
+        (environment / "bin" / "python").is_file()  # a link, broken when its Python is gone
+        and peer_program(environment).is_file()
         and stamp.is_file()
         and stamp.read_text(encoding="utf-8") == _stamp_text(requirements)
     )
@@ -57,6 +58,7 @@ def make_peer_env(
         PeerEnvError: A step failed; nothing is left that looks ready.
     """
     if is_ready(environment, requirements):
+        (environment / STAMP).touch()  # for make, which compares times
         return False
     if environment.exists():
         shutil.rmtree(environment)
@@ -71,7 +73,7 @@ def make_peer_env(
 
 
 def _stamp_text(requirements: tuple[str, ...]) -> str:
-    return "\n".join((*requirements, sys.version, ""))
+    return "\n".join((*requirements, ""))
 
 
 def _step(what: str, *command: str) -> None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.make_peer_env import REPOSITORY, is_ready, peer_program
 
-MAKE_COMMAND = f"python {Path('tests') / 'support' / 'make_peer_env.py'}"
+MAKE_COMMAND = "python tests/support/make_peer_env.py"
 TIMEOUT_SECONDS = 120
 
 CURVES: dict[str, ec.EllipticCurve] = {

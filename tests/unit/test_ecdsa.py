@@ -17,6 +17,7 @@ import cryptography_vectors
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +70,7 @@ def pem_file(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def _public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
+def _public_pem(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(_PEM, _SPKI)
 
 
@@ -262,7 +263,7 @@ def test_hint_does_not_depend_on_how_the_file_is_written(pem_file: Callable[...,
 
 
 def test_unknown_curve() -> None:
-    with pytest.raises(UsageError, match="'P-224'.*P-256, P-384, P-521"):
+    with pytest.raises(UsageError, match=r"'P-224'.*P-256, P-384, P-521"):
         generate_key("P-224")
 
 
@@ -318,35 +319,41 @@ def test_private_key_that_others_can_reach(
     assert caught.value.path == str(path)
 
 
-def _private_faults() -> dict[str, tuple[Callable[[ec.EllipticCurvePrivateKey], bytes], str]]:
-    secret = serialization.BestAvailableEncryption(b"secret")
-    rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    ed_key = ed25519.Ed25519PrivateKey.generate()
-    koblitz = ec.generate_private_key(ec.SECP256K1())
-    plain = (_PEM, _PKCS8, _PLAIN)
-    encrypted = "encrypted.*later version"
-    return {
-        "empty": (lambda key: b"", "not a PEM file"),
-        "text": (lambda key: b"hello\n", "not a PEM file"),
-        "public": (lambda key: _public_pem(key.public_key()), "this is a public key"),
-        "certificate": (
-            lambda key: b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
-            "no private key",
-        ),
-        "two": (lambda key: key.private_bytes(*plain) * 2, "more than one private key"),
-        "rsa": (lambda key: rsa_key.private_bytes(*plain), "not an ECDSA key"),
-        "ed25519": (lambda key: ed_key.private_bytes(*plain), "not an ECDSA key"),
-        "koblitz": (lambda key: koblitz.private_bytes(*plain), "secp256k1; only P-256"),
-        "damaged": (
-            lambda key: key.private_bytes(*plain).replace(b"M", b"N", 1),
-            "cannot be decoded",
-        ),
-        "encrypted": (lambda key: key.private_bytes(_PEM, _PKCS8, secret), encrypted),
-        "old encryption": (lambda key: key.private_bytes(_PEM, _TRADITIONAL, secret), encrypted),
-    }
+def _private_pem(key: PrivateKeyTypes) -> bytes:
+    return key.private_bytes(_PEM, _PKCS8, _PLAIN)
 
 
-_PRIVATE_FAULTS = _private_faults()
+def _rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
+_SECRET = serialization.BestAvailableEncryption(b"secret")
+_PRIVATE_FAULTS: dict[str, tuple[Callable[[ec.EllipticCurvePrivateKey], bytes], str]] = {
+    "empty": (lambda key: b"", "not a PEM file"),
+    "text": (lambda key: b"hello\n", "not a PEM file"),
+    "public": (lambda key: _public_pem(key.public_key()), "this is a public key"),
+    "certificate": (lambda key: _CERTIFICATE, "no private key"),
+    "two": (lambda key: _private_pem(key) * 2, "more than one private key"),
+    "rsa": (lambda key: _private_pem(_rsa_key()), "not an ECDSA key"),
+    "ed25519": (
+        lambda key: _private_pem(ed25519.Ed25519PrivateKey.generate()),
+        "not an ECDSA key",
+    ),
+    "koblitz": (
+        lambda key: _private_pem(ec.generate_private_key(ec.SECP256K1())),
+        "secp256k1; only P-256",
+    ),
+    "damaged": (lambda key: _private_pem(key).replace(b"M", b"N", 1), "cannot be decoded"),
+    "encrypted": (
+        lambda key: key.private_bytes(_PEM, _PKCS8, _SECRET),
+        "encrypted.*later version",
+    ),
+    "old encryption": (
+        lambda key: key.private_bytes(_PEM, _TRADITIONAL, _SECRET),
+        "encrypted.*later version",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", _PRIVATE_FAULTS)
@@ -360,37 +367,36 @@ def test_not_a_private_key(
     assert caught.value.path == str(path)
 
 
-def _public_faults() -> dict[str, tuple[Callable[[ec.EllipticCurvePrivateKey], bytes], str]]:
-    rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
-    ed_key = ed25519.Ed25519PrivateKey.generate().public_key()
-    koblitz = ec.generate_private_key(ec.SECP256K1()).public_key()
-    pkcs1 = serialization.PublicFormat.PKCS1
-    return {
-        "empty": (lambda key: b"", "not a PEM file with one PUBLIC KEY"),
-        "der": (lambda key: b"0Y0\x13\x06\x07*", "not a PEM file with one PUBLIC KEY"),
-        "private": (lambda key: key.private_bytes(_PEM, _PKCS8, _PLAIN), "this is a private key"),
-        "both": (
-            lambda key: _public_pem(key.public_key()) + key.private_bytes(_PEM, _PKCS8, _PLAIN),
-            "this is a private key",
-        ),
-        "certificate": (
-            lambda key: b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
-            "this is a certificate",
-        ),
-        "two": (lambda key: _public_pem(key.public_key()) * 2, "more than one public key"),
-        "pkcs1": (lambda key: rsa_key.public_bytes(_PEM, pkcs1), "not a PEM file with one PUBLIC"),
-        "rsa": (lambda key: rsa_key.public_bytes(_PEM, _SPKI), "not an ECDSA key"),
-        "ed25519": (lambda key: ed_key.public_bytes(_PEM, _SPKI), "not an ECDSA key"),
-        "koblitz": (lambda key: koblitz.public_bytes(_PEM, _SPKI), "secp256k1; only P-256"),
-        "off the curve": (
-            # The last byte of the point is changed; it is no point of the curve any more.
-            lambda key: (_OMS / "tiny-model.pub").read_bytes().replace(b"cxIYw==", b"cxIYg=="),
-            "cannot be decoded",
-        ),
-    }
-
-
-_PUBLIC_FAULTS = _public_faults()
+_PKCS1 = serialization.PublicFormat.PKCS1
+_PUBLIC_FAULTS: dict[str, tuple[Callable[[ec.EllipticCurvePrivateKey], bytes], str]] = {
+    "empty": (lambda key: b"", "not a PEM file with one PUBLIC KEY"),
+    "der": (lambda key: b"0Y0\x13\x06\x07*", "not a PEM file with one PUBLIC KEY"),
+    "private": (_private_pem, "this is a private key"),
+    "both": (
+        lambda key: _public_pem(key.public_key()) + _private_pem(key),
+        "this is a private key",
+    ),
+    "certificate": (lambda key: _CERTIFICATE, "this is a certificate"),
+    "two": (lambda key: _public_pem(key.public_key()) * 2, "more than one public key"),
+    "pkcs1": (
+        lambda key: _rsa_key().public_key().public_bytes(_PEM, _PKCS1),
+        "not a PEM file with one PUBLIC KEY",
+    ),
+    "rsa": (lambda key: _public_pem(_rsa_key().public_key()), "not an ECDSA key"),
+    "ed25519": (
+        lambda key: _public_pem(ed25519.Ed25519PrivateKey.generate().public_key()),
+        "not an ECDSA key",
+    ),
+    "koblitz": (
+        lambda key: _public_pem(ec.generate_private_key(ec.SECP256K1()).public_key()),
+        "secp256k1; only P-256",
+    ),
+    "off the curve": (
+        # The last byte of the point is changed; it is no point of the curve any more.
+        lambda key: (_OMS / "tiny-model.pub").read_bytes().replace(b"cxIYw==", b"cxIYg=="),
+        "cannot be decoded",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", _PUBLIC_FAULTS)
@@ -497,7 +503,10 @@ def test_folder_that_is_not_there(lost: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("failing_call", [1, 2, 3, 4])
 @pytest.mark.parametrize(
     ("fault", "seen"),
-    [(OSError(errno.ENOSPC, "No space left on device"), KeyFileError), (KeyboardInterrupt(),) * 2],
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), KeyFileError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
 )
 def test_both_files_or_none(
     failing_call: int,
@@ -516,7 +525,7 @@ def test_both_files_or_none(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", failing_sync)
-    with pytest.raises(seen if isinstance(seen, type) else type(seen)):
+    with pytest.raises(seen):
         write_key_pair(generate_key(), tmp_path / "key", tmp_path / "key.pub")
     assert list(tmp_path.iterdir()) == []
 
