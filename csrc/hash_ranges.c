@@ -218,6 +218,12 @@ static enum pyhash_status check_range(const struct pyhash_range *range, struct p
     return range->fd < 0 ? PYHASH_OK : pyhash_check_file(range->fd, range->end, error);
 }
 
+/* No more threads than there is work for, but one. */
+static unsigned at_most(unsigned nthreads, uint64_t nparts)
+{
+    return nparts == 0 ? 1 : nparts < nthreads ? (unsigned)nparts : nthreads;
+}
+
 /* Check every range, number its spans, and see whether files have to be followed. */
 static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
 {
@@ -240,6 +246,7 @@ static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
     call->first_span[call->nranges] = spans;
     if (ndigests != 0 && ndigests != call->nranges)
         return PYHASH_ERR_ARGUMENT;
+    call->nthreads = at_most(call->nthreads, ndigests > 0 ? call->nranges : spans);
     if (ndigests > 0) {
         size_t share = (call->nranges + call->nthreads - 1) / call->nthreads;
 

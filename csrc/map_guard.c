@@ -20,6 +20,9 @@ static struct {
 /* Written before the first fault can happen, so the handler never allocates thread storage. */
 static _Thread_local struct pyhash_views *own_views;
 
+/* Set while a handler of somebody else runs: should it hand the signal back to us, it stops here. */
+static _Thread_local int chaining;
+
 static int replace_view(struct pyhash_views *views, const uint8_t *address)
 {
     for (unsigned i = 0; i < views->nviews; i++) {
@@ -36,20 +39,31 @@ static int replace_view(struct pyhash_views *views, const uint8_t *address)
     return 0;
 }
 
-static void on_sigbus(int number, siginfo_t *info, void *context)
+/* Where the signal would have gone without us; where that is nowhere, the fault repeats and ends the
+ * process as it would have. */
+static void chain(int number, siginfo_t *info, void *context)
 {
     const struct sigaction *before = &guard.before;
 
+    if (chaining) {
+        signal(SIGBUS, SIG_DFL);
+        return;
+    }
+    chaining = 1;
+    if (before->sa_flags & SA_SIGINFO)
+        before->sa_sigaction(number, info, context);
+    else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN)
+        before->sa_handler(number);
+    else
+        signal(SIGBUS, SIG_DFL);
+    chaining = 0;
+}
+
+static void on_sigbus(int number, siginfo_t *info, void *context)
+{
     if (own_views && replace_view(own_views, info->si_addr))
         return;
-    if (before->sa_flags & SA_SIGINFO) {
-        before->sa_sigaction(number, info, context);
-    } else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
-        before->sa_handler(number);
-    } else {
-        /* Not ours and nobody's: let the fault repeat and end the process as it would have. */
-        signal(SIGBUS, SIG_DFL);
-    }
+    chain(number, info, context);
 }
 
 static int is_installed(void)
