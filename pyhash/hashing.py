@@ -17,10 +17,12 @@ from pyhash import _native, errors, files, limits, locations, merkle
 from pyhash.paths import DEFAULT_IGNORED
 
 # What is never part of a checkpoint: what stands beside it by our own hand or version control.
-IGNORED = (*DEFAULT_IGNORED, locations.BUNDLE_NAME, locations.TREE_NAME)
+IGNORED = (*DEFAULT_IGNORED, *locations.OWN_NAMES)
 
 # Descriptors that a call leaves for the rest of the process.
 SPARE_DESCRIPTORS = 64
+# What a process is taken to have open where there is no /proc to ask.
+BUSY_PROCESS_DESCRIPTORS = 256
 
 Progress = Callable[[int, int], None]
 
@@ -219,9 +221,16 @@ def _groups(
 ) -> Iterator[tuple[files.CheckpointFile, ...]]:
     """Cut a list of files into groups that can be open at once."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    size = max(1, soft - len(os.listdir("/proc/self/fd")) - SPARE_DESCRIPTORS)
+    size = max(1, soft - _open_descriptors() - SPARE_DESCRIPTORS)
     for start in range(0, len(listed), size):
         yield listed[start : start + size]
+
+
+def _open_descriptors() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return BUSY_PROCESS_DESCRIPTORS
 
 
 def _hash_group(

@@ -9,6 +9,9 @@ BUNDLE_NAME, TREE_NAME = "model.sig", "model.tree"  # in a checkpoint's director
 BUNDLE_SUFFIX, TREE_SUFFIX = ".sig", ".tree"  # beside a checkpoint that is one file
 
 
+OWN_NAMES = (BUNDLE_NAME, TREE_NAME)  # never part of the checkpoint that they stand in
+
+
 def default_bundle(path: str | os.PathLike[str]) -> str:
     """Return where the bundle of a checkpoint lies unless told otherwise. Raises nothing."""
     if os.path.isdir(path):

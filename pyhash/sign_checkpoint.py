@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pyhash import atomic, closure, files, hashing, paths, signing, tree_file
 from pyhash.errors import UsageError
 from pyhash.findings import raise_findings
-from pyhash.locations import default_bundle, default_tree, inside
+from pyhash.locations import OWN_NAMES, default_bundle, default_tree, inside
 from pyhash.manifest import Manifest, ShardEntry, build_manifest, dump_statement
 
 
@@ -77,7 +77,7 @@ def sign(
     if os.path.abspath(bundle_path) == os.path.abspath(tree_path):
         raise UsageError(f"the bundle and the tree file cannot both be {bundle_path}")
     own = [inside(path, name) for name in (bundle_path, tree_path)]
-    ignored = dict.fromkeys((*paths.DEFAULT_IGNORED, *filter(None, own), *ignore))
+    ignored = dict.fromkeys((*paths.DEFAULT_IGNORED, *OWN_NAMES, *filter(None, own), *ignore))
     listing = files.list_checkpoint(path, hashing.ignorer(tuple(ignored)))
     raise_findings([*listing.strange])
     raise_findings(closure.check_closure(listing))

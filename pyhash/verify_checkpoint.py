@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pyhash import closure, damage, errors, files, hashing, limits, paths, signing, tree_file
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
-from pyhash.locations import default_bundle, default_tree, inside
+from pyhash.locations import OWN_NAMES, default_bundle, default_tree, inside
 from pyhash.manifest import Manifest, ShardEntry, load_statement
 from pyhash.policy import Policy
 
@@ -147,10 +147,14 @@ def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
 def ignored_paths(manifest: Manifest, policy: Policy, own: Sequence[str | None]) -> tuple[str, ...]:
     """Return what may be there unsigned: our own files, what the policy names, and version
     control files where the publisher left them out too. Other paths that the bundle itself says
-    to ignore count for nothing: whom to trust blindly is not the publisher's to decide.
+    to ignore count for nothing: whom to trust blindly is not the publisher's to decide. A file
+    that is signed is never left out.
     """
     version_control = [one for one in paths.DEFAULT_IGNORED if one in manifest.ignore_paths]
-    return tuple(dict.fromkeys((*filter(None, own), *policy.ignore, *version_control)))
+    unsigned = dict.fromkeys((*OWN_NAMES, *filter(None, own), *policy.ignore, *version_control))
+    for shard in manifest.shards:
+        unsigned.pop(shard.path, None)
+    return tuple(unsigned)
 
 
 def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]:

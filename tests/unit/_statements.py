@@ -49,13 +49,18 @@ def load_value(value: object) -> Manifest:
     return load_statement(json.dumps(value).encode("utf-8"), path="model.sig")
 
 
-def entry(path: str, size: int = 3, *, digest: bool = True) -> ShardEntry:
+def make_entry(path: str, size: int = 3, *, digest: bool = True) -> ShardEntry:
     name = path.encode()
     return ShardEntry(path, size, sha256(b"root", name), sha256(name) if digest else None)
 
 
 # Byte order of path is not the order of components: "." and "-" come before "/".
-ENTRIES = [entry("w/a.bin", 0), entry("w-1", 5), entry("w.index", 1 << 40), entry("caf\u00e9")]
+ENTRIES = [
+    make_entry("w/a.bin", 0),
+    make_entry("w-1", 5),
+    make_entry("w.index", 1 << 40),
+    make_entry("caf\u00e9"),
+]
 ORDER = ["caf\u00e9", "w-1", "w.index", "w/a.bin"]
 OURS = build_manifest("model", ENTRIES, ignore_paths=["model.sig"])
 OWN = build_manifest(

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The signature file: the OMS vector, and every field that can be wrong. Who may sign: test_envelope.py."""
+"""The signature file: the OMS vector, and every field that can be wrong.
+
+Who may have signed is in test_envelope.py.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The list of commands and the help that shows it. Imports nothing, so that it costs nothing.
+
+A new command is a module with a click command called ``command``, and one line here.
+"""
+
+from __future__ import annotations
+
+# name -> (module in pyhash.cli, one line for the list)
+COMMANDS = {
+    "keygen": ("keygen", "Make a key pair to sign with."),
+    "sign": ("sign", "Sign a checkpoint."),
+    "verify": ("verify", "Check every byte of a checkpoint against its signature."),
+    "run": ("run", "Start a command only if a checkpoint verifies."),
+    "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
+    "ls": ("ls", "List files and tensors from the headers, unverified."),
+    "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),
+    "completion": ("completion", "Print the completion script for a shell."),
+}
+
+HELP_OPTIONS = ("-h", "--help")
+
+_HELP = """\
+Usage: pyhash COMMAND [OPTIONS] ...
+
+  Sign and verify AI checkpoints at the speed of the drive; refuse to start on any mismatch.
+
+Commands:
+{commands}
+
+Options:
+  --version   Print the version.
+  -h, --help  Print this, or with a command that command's help.
+
+Exit codes:
+  0    verified, or done
+  1    refused: the answer is no
+  2    the command line makes no sense
+  3    could not be done or checked
+  130  interrupted
+
+Example:
+  pyhash keygen publisher
+  pyhash sign my-model --key publisher.key
+  pyhash verify my-model --key publisher.pub
+"""
+
+
+def help_text() -> str:
+    """Return what ``pyhash --help`` prints. Raises nothing."""
+    width = max(map(len, COMMANDS))
+    lines = (f"  {name.ljust(width)}  {text}" for name, (_, text) in COMMANDS.items())
+    return _HELP.format(commands="\n".join(lines))
