@@ -7,9 +7,8 @@ nothing and ``pyhash --help`` loads no engine.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+# Type checkers take this name as true; importing typing would double the time of --help.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyhash.errors import (
         CheckError,
@@ -79,12 +78,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name from its module on first use."""
+    import importlib
+
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'pyhash' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"pyhash.{home}"), name)
+    value: object = getattr(importlib.import_module(f"pyhash.{home}"), name)
     globals()[name] = value
     return value
 

@@ -11,8 +11,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyhash import atomic, closure, files, hashing, paths, signing, tree_file
-from pyhash.errors import UsageError
+from pyhash import atomic, closure, files, hashing, limits, paths, signing, tree_file
+from pyhash.errors import FormatError, ReadError, UsageError
 from pyhash.findings import raise_findings
 from pyhash.locations import OWN_NAMES, default_bundle, default_tree, inside
 from pyhash.manifest import Manifest, ShardEntry, build_manifest, dump_statement
@@ -68,14 +68,14 @@ def sign(
         UnexpectedFileError, ClosureError, ChangedWhileReadError: The checkpoint is one that
             every verifier would refuse.
         ReadError, FormatError, LimitError, EngineError: It could not be read or is too large.
+        UsageError: Something else than an earlier bundle or tree file stands where they go.
         WriteError: The bundle could not be written; an old one is still there.
         KeyboardInterrupt: Ctrl-C; nothing was written.
     """
     signer = signing.load_signer(key)
     bundle_path = os.fspath(signature) if signature is not None else default_bundle(path)
     tree_path = os.fspath(tree) if tree is not None else default_tree(path)
-    if os.path.abspath(bundle_path) == os.path.abspath(tree_path):
-        raise UsageError(f"the bundle and the tree file cannot both be {bundle_path}")
+    _check_targets(bundle_path, tree_path)
     own = [inside(path, name) for name in (bundle_path, tree_path)]
     ignored = dict.fromkeys((*paths.DEFAULT_IGNORED, *OWN_NAMES, *filter(None, own), *ignore))
     listing = files.list_checkpoint(path, hashing.ignorer(tuple(ignored)))
@@ -84,14 +84,7 @@ def sign(
     digests = hashing.hash_listing(
         listing, options=options or hashing.Options(), file_digests=file_digests
     )
-    manifest = build_manifest(
-        listing.name,
-        (
-            ShardEntry(file.path, digest.size, digest.root, digest.file_digest)
-            for file, digest in zip(listing.files, digests, strict=True)
-        ),
-        ignore_paths=() if listing.is_single_file else ignored,
-    )
+    manifest = _manifest(listing, digests, tuple(ignored))
     bundle = signing.sign_payload(dump_statement(manifest), signer)
     # The tree file first: it is not trusted, so a new one beside an old bundle does no harm.
     atomic.write_file(tree_path, tree_file.dump_tree([digest.span_nodes for digest in digests]))
@@ -103,4 +96,46 @@ def sign(
         tree_path,
         signer.hint,
         sum(digest.size for digest in digests),
+    )
+
+
+def _check_targets(bundle_path: str, tree_path: str) -> None:
+    """Refuse to write over anything but an earlier bundle and an earlier tree file."""
+    if os.path.abspath(bundle_path) == os.path.abspath(tree_path):
+        raise UsageError(f"the bundle and the tree file cannot both be {bundle_path}")
+    for target, what, read in (
+        (bundle_path, "bundle", _read_bundle),
+        (tree_path, "tree file", _read_tree),
+    ):
+        if not os.path.lexists(target):
+            continue
+        try:
+            read(target)
+        except (FormatError, ReadError) as error:
+            raise UsageError(
+                f"{target}: is there already and is no {what}; it is not written over. Remove it,"
+                f" or name another place ({error})"
+            ) from error
+
+
+def _read_bundle(location: str) -> None:
+    signing.load_bundle(files.read_small(location, limits.MAX_BUNDLE_BYTES), location)
+
+
+def _read_tree(location: str) -> None:
+    data = files.read_small(location, limits.MAX_TREE_FILE_BYTES)
+    if not data.startswith(tree_file.MAGIC):
+        raise FormatError(f"{location}: does not begin like a tree file", location)
+
+
+def _manifest(
+    listing: files.Listing, digests: list[hashing.ShardDigest], ignored: tuple[str, ...]
+) -> Manifest:
+    shards = (
+        ShardEntry(file.path, digest.size, digest.root, digest.file_digest)
+        for file, digest in zip(listing.files, digests, strict=True)
+    )
+    # Beside a single file lies the whole directory, of which nothing is said.
+    return build_manifest(
+        listing.name, shards, ignore_paths=() if listing.is_single_file else ignored
     )

@@ -1,35 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every attack on a checkpoint's files that must be refused, as one table: ATTACKS.
 
-Each entry is a function that does one thing to the directory that ``make_victim`` wrote, and what
-the refusal must say. Attacks on bundles, keys and policies are not here. Imports nothing of
-pyhash: expectations are names, written from the documentation.
+Each entry is one function of mutations.py, bound to a file of the checkpoint that ``make_victim``
+writes, and what the refusal must say. Attacks on keys and policies are not here. Imports nothing
+of pyhash: expectations are names, written from the documentation.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import socket
-import stat
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.support.checkpoints import make_hf_checkpoint
+from tests.support import mutations as do
+from tests.support.mutations import (
+    ACCENTED,
+    CONFIG,
+    EMPTY,
+    MODULES,
+    SHARD_1,
+    SHARD_2,
+    SHARD_3,
+    SHARD_BYTES,
+    SPAN_BYTES,
+    make_victim,
+)
 
-SPAN_BYTES = 1 << 20
-SHARD_BYTES = 2 * SPAN_BYTES + 70_000  # two whole spans and a short one
-SHARD_1, SHARD_2, SHARD_3 = (f"model-{i:05d}-of-00003.safetensors" for i in (1, 2, 3))
-INDEX = "model.safetensors.index.json"
-CONFIG = "config.json"
-EMPTY = "onnx/empty.bin"
-ACCENTED = unicodedata.normalize("NFC", "onnx/modèle.txt")
-NESTED = "onnx/quantized/notes.txt"
-MODULES = "modules.json"
+__all__ = ["AFTER", "ATTACKS", "BEFORE", "Attack", "make_victim"]
 
 BEFORE, AFTER = "before", "after"
 Act = Callable[[Path], None]
@@ -53,225 +53,6 @@ class Attack:
     code: str | None
     when: str = AFTER
     needs_root: bool = False
-
-
-def make_victim(directory: Path, seed: int = 0) -> Path:
-    """Write the checkpoint that the attacks know: 3 shards of 3 spans, nested and empty files."""
-    make_hf_checkpoint(directory, shards=3, shard_bytes=SHARD_BYTES, seed=seed)
-    (directory / NESTED).parent.mkdir(parents=True)
-    (directory / NESTED).write_text("notes\n", encoding="utf-8")
-    (directory / ACCENTED).write_text("accented\n", encoding="utf-8")
-    (directory / EMPTY).touch()
-    (directory / MODULES).write_text('[{"idx": 0, "path": "onnx"}]\n', encoding="utf-8")
-    return directory
-
-
-# --- bytes ---------------------------------------------------------------------------------------
-
-
-def flip_byte(path: Path, offset: int) -> None:
-    """Invert the lowest bit of one byte; a negative offset counts from the end."""
-    with path.open("r+b") as file:
-        file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
-        (byte,) = file.read(1)
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte ^ 1]))
-
-
-def flip_byte_keep_times(path: Path, offset: int) -> None:
-    """Invert a bit and put the modification time back, as against a cache of times."""
-    before = path.stat()
-    flip_byte(path, offset)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def zero_range(path: Path, start: int, size: int) -> None:
-    """Overwrite a range by zeros, as a lost block reads."""
-    with path.open("r+b") as file:
-        file.seek(start)
-        file.write(bytes(size))
-
-
-def swap_ranges(path: Path, first: int, second: int, size: int) -> None:
-    """Exchange two ranges of one file."""
-    with path.open("r+b") as file:
-        data = [_read_at(file.fileno(), start, size) for start in (first, second)]
-        os.pwrite(file.fileno(), data[1], first)
-        os.pwrite(file.fileno(), data[0], second)
-
-
-def _read_at(descriptor: int, start: int, size: int) -> bytes:
-    return os.pread(descriptor, size, start)
-
-
-def append(path: Path, data: bytes) -> None:
-    """Add bytes at the end."""
-    with path.open("ab") as file:
-        file.write(data)
-
-
-def cut(path: Path, removed: int) -> None:
-    """Take bytes off the end."""
-    os.truncate(path, path.stat().st_size - removed)
-
-
-def replace_text(path: Path, old: str, new: str) -> None:
-    """Replace the one occurrence of a text."""
-    text = path.read_text(encoding="utf-8")
-    if text.count(old) != 1:
-        raise ValueError(f"{path} has {old!r} {text.count(old)} times")
-    path.write_text(text.replace(old, new), encoding="utf-8")
-
-
-# --- names ---------------------------------------------------------------------------------------
-
-
-def swap_files(first: Path, second: Path) -> None:
-    """Exchange the names of two files."""
-    aside = first.with_name(first.name + ".aside")
-    first.rename(aside)
-    second.rename(first)
-    aside.rename(second)
-
-
-def rename(path: Path, new_name: str) -> None:
-    """Give a file another name in the same directory."""
-    path.rename(path.with_name(new_name))
-
-
-def add_file(path: Path, data: bytes = b"evil") -> None:
-    """Add a file, with the directories that it needs."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def add_deep_file(directory: Path, depth: int) -> None:
-    """Add a file below that many directories."""
-    add_file(directory.joinpath(*["d"] * depth, "file"))
-
-
-# --- kinds of files ------------------------------------------------------------------------------
-
-
-def replace_by_symlink(path: Path) -> None:
-    """Move a file or directory out of the checkpoint and leave a link to it: same content."""
-    outside = _outside(path)
-    path.rename(outside)
-    path.symlink_to(outside)
-
-
-def replace_by_hard_link(path: Path, other: Path) -> None:
-    """Make a name mean another file of the checkpoint. (A link to equal content is no attack.)"""
-    path.unlink()
-    path.hardlink_to(other)
-
-
-def replace_by_directory(path: Path) -> None:
-    """Put a directory with a file in it where a file was."""
-    path.unlink(missing_ok=True)
-    add_file(path / "evil.safetensors")
-
-
-def replace_by_fifo(path: Path) -> None:
-    """Put a pipe where a file was: whoever opens it naively waits for ever."""
-    path.unlink()
-    os.mkfifo(path)
-
-
-def replace_by_socket(path: Path) -> None:
-    """Put a socket where a file was."""
-    path.unlink()
-    name = path.with_name("s")  # socket names are short; bound by a short path, then renamed
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-            server.bind(f"/proc/self/fd/{directory}/{name.name}")
-    finally:
-        os.close(directory)
-    name.rename(path)
-
-
-def replace_by_device(path: Path) -> None:
-    """Put the endless zero device where a file was; only root can."""
-    path.unlink()
-    os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
-
-
-def _outside(path: Path) -> Path:
-    """A free path beside the checkpoint, which make_victim wrote ``path`` into."""
-    root = next(parent for parent in path.parents if (parent / INDEX).exists())
-    aside = root.with_name(root.name + ".outside")
-    aside.mkdir(exist_ok=True)
-    return aside / path.name
-
-
-# --- what the files say --------------------------------------------------------------------------
-
-
-def point_index(directory: Path, target: str) -> None:
-    """Send the first tensor of the index to another file."""
-    _point_index(directory, lambda _: target)
-
-
-def _point_index(directory: Path, target: Callable[[Path], str]) -> None:
-    path = directory / INDEX
-    index = json.loads(path.read_text(encoding="utf-8"))
-    index["weight_map"][min(index["weight_map"])] = target(directory)
-    path.write_text(json.dumps(index), encoding="utf-8")
-
-
-def point_index_outside(directory: Path, *, absolute: bool = False) -> None:
-    """Send a tensor to a real shard beside the checkpoint, ``../`` or by its absolute path."""
-    outside = _outside(directory / SHARD_1)
-    shutil.copyfile(directory / SHARD_2, outside)
-    relative = os.path.relpath(outside, directory)
-    _point_index(directory, lambda _: str(outside.absolute()) if absolute else relative)
-
-
-def point_index_ignored(directory: Path) -> None:
-    """Send a tensor to a real shard where nobody signs: below ``.git``."""
-    add_file(directory / ".git" / SHARD_1, (directory / SHARD_2).read_bytes())
-    point_index(directory, f".git/{SHARD_1}")
-
-
-def repeat_index_key(directory: Path, *, escaped: bool) -> None:
-    """List the first tensor twice, at last with another shard; perhaps spelled with an escape."""
-    path = directory / INDEX
-    text = path.read_text(encoding="utf-8")
-    name = min(json.loads(text)["weight_map"])
-    key = f"\\u{ord(name[0]):04x}{name[1:]}" if escaped else name
-    head, tail = text.rstrip().removesuffix("}").rstrip().removesuffix("}"), "}}"
-    path.write_text(f'{head}, "{key}": "{SHARD_2}"{tail}', encoding="utf-8")
-
-
-def edit_json(path: Path, **values: object) -> None:
-    """Set top-level keys of a JSON object."""
-    value = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(value | values), encoding="utf-8")
-
-
-def repeat_tensor(path: Path, *, escaped: bool) -> None:
-    """List a safetensors file's first tensor twice, at last as F16: two readers, two weights."""
-    header = _read_header(path)
-    name = next(key for key in json.loads(header) if key != "__metadata__")
-    entry = {**json.loads(header)[name], "dtype": "F16"}
-    key = f"\\u{ord(name[0]):04x}{name[1:]}" if escaped else name
-    _write_header(path, f'{header.rstrip()[:-1]},"{key}":{json.dumps(entry)}}}')
-
-
-def _read_header(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(int.from_bytes(file.read(8), "little")).decode()
-
-
-def _write_header(path: Path, header: str) -> None:
-    data = path.read_bytes()[8 + len(_read_header(path).encode()) :]
-    raw = header.encode()
-    raw += b" " * (-len(raw) % 8)
-    path.write_bytes(len(raw).to_bytes(8, "little") + raw + data)
-
-
-# --- the table -----------------------------------------------------------------------------------
 
 
 def _on(name: str, function: Callable[..., None], *rest: object, **named: object) -> Act:
@@ -324,49 +105,49 @@ _UNSIGNED_FILES = {
 
 ATTACKS: dict[str, Attack] = {
     # Other bytes, same size.
-    "flip_first_byte": _edited("digest", _on(SHARD_1, flip_byte, 0)),
-    "flip_first_byte_of_second_span": _edited("digest", _on(SHARD_1, flip_byte, SPAN_BYTES)),
-    "flip_last_byte": _edited("digest", _on(SHARD_3, flip_byte, -1)),
-    "flip_byte_keep_times": _edited("digest", _on(SHARD_2, flip_byte_keep_times, SPAN_BYTES + 5)),
-    "flip_byte_of_json": _edited("digest", _on("tokenizer.json", flip_byte, 0)),
+    "flip_first_byte": _edited("digest", _on(SHARD_1, do.flip_byte, 0)),
+    "flip_first_byte_of_second_span": _edited("digest", _on(SHARD_1, do.flip_byte, SPAN_BYTES)),
+    "flip_last_byte": _edited("digest", _on(SHARD_3, do.flip_byte, -1)),
+    "flip_byte_keep_times": _edited(
+        "digest", _on(SHARD_2, do.flip_byte_keep_times, SPAN_BYTES + 5)
+    ),
+    "flip_byte_of_json": _edited("digest", _on("tokenizer.json", do.flip_byte, 0)),
     "change_number_in_config": _edited(
-        "digest", _on(CONFIG, replace_text, '"eos_token_id": 2', '"eos_token_id": 1')
+        "digest", _on(CONFIG, do.replace_text, '"eos_token_id": 2', '"eos_token_id": 1')
     ),
     "change_chat_template": _edited(
         "digest",
-        _on("tokenizer_config.json", replace_text, "{{ message['role']", "{{ message['evil']"),
+        _on("tokenizer_config.json", do.replace_text, "{{ message['role']", "{{ message['evil']"),
     ),
-    "zero_a_block": _edited("digest", _on(SHARD_2, zero_range, 1_500_000, 4096)),
-    "swap_spans": _edited("digest", _on(SHARD_2, swap_ranges, 0, SPAN_BYTES, SPAN_BYTES)),
-    "swap_files_of_equal_size": _edited("digest", _on_two(SHARD_1, SHARD_2, swap_files)),
-    "replace_by_hard_link": _edited("digest", _on_two(SHARD_1, SHARD_2, replace_by_hard_link)),
+    "zero_a_block": _edited("digest", _on(SHARD_2, do.zero_range, 1_500_000, 4096)),
+    "swap_spans": _edited("digest", _on(SHARD_2, do.swap_ranges, 0, SPAN_BYTES, SPAN_BYTES)),
+    "swap_files_of_equal_size": _edited("digest", _on_two(SHARD_1, SHARD_2, do.swap_files)),
+    "replace_by_hard_link": _edited("digest", _on_two(SHARD_1, SHARD_2, do.replace_by_hard_link)),
     "point_signed_index_elsewhere": _edited(
-        "size", partial(point_index, target="../outside.safetensors")
+        "size", partial(do.point_index, target="../outside.safetensors")
     ),
     # Other sizes.
-    "append_byte": _edited("size", _on(SHARD_1, append, b"\0")),
-    "append_to_empty_file": _edited("size", _on(EMPTY, append, b"x")),
-    "cut_last_byte": _edited("size", _on(SHARD_3, cut, 1)),
-    "cut_to_nothing": _edited("size", _on(SHARD_3, cut, SHARD_BYTES)),
+    "append_byte": _edited("size", _on(SHARD_1, do.append, b"\0")),
+    "append_to_empty_file": _edited("size", _on(EMPTY, do.append, b"x")),
+    "cut_last_byte": _edited("size", _on(SHARD_3, do.cut, 1)),
+    "cut_to_nothing": _edited("size", _on(SHARD_3, do.cut, SHARD_BYTES)),
     "huge_sparse_file": _edited("size", _on(SHARD_1, os.truncate, 1 << 42)),
-    "swap_files_of_other_size": _edited("size", _on_two(CONFIG, "tokenizer.json", swap_files)),
+    "swap_files_of_other_size": _edited("size", _on_two(CONFIG, "tokenizer.json", do.swap_files)),
     # Names.
     "delete_shard": _edited("missing", _on(SHARD_2, os.unlink)),
     "delete_empty_file": _edited("missing", _on(EMPTY, os.unlink)),
-    "rename_shard": _edited("missing", _on(SHARD_1, rename, "model.safetensors")),
-    "rename_case": _edited("missing", _on(CONFIG, rename, "Config.json")),
+    "rename_shard": _edited("missing", _on(SHARD_1, do.rename, "model.safetensors")),
+    "rename_case": _edited("missing", _on(CONFIG, do.rename, "Config.json")),
     "rename_to_nfd": _edited(
-        "missing", _on(ACCENTED, rename, unicodedata.normalize("NFD", Path(ACCENTED).name))
+        "missing", _on(ACCENTED, do.rename, unicodedata.normalize("NFD", Path(ACCENTED).name))
     ),
-    "move_to_other_directory": _edited(
-        "missing", _on_two(CONFIG, "onnx/config.json", lambda old, new: old.rename(new) and None)
-    ),
+    "move_to_other_directory": _edited("missing", _on_two(CONFIG, "onnx/config.json", os.rename)),
     # Files that nobody signed.
     **{
-        f"add_{what}": _edited("unexpected", _on(name, add_file))
+        f"add_{what}": _edited("unexpected", _on(name, do.add_file))
         for what, name in _UNSIGNED_FILES.items()
     },
-    "add_name_that_is_not_utf8": _edited("unexpected", _on(os.fsdecode(b"evil\xff"), add_file)),
+    "add_name_that_is_not_utf8": _edited("unexpected", _on(os.fsdecode(b"evil\xff"), do.add_file)),
     "add_symlink_to_signed_file": _edited(
         "unexpected", lambda directory: (directory / "pytorch_model.bin").symlink_to(SHARD_1)
     ),
@@ -379,42 +160,44 @@ ATTACKS: dict[str, Attack] = {
     "add_symlink_to_itself": _edited(
         "unexpected", lambda directory: (directory / "loop").symlink_to(".")
     ),
-    "tree_file_becomes_directory": _edited("unexpected", _on("model.tree", replace_by_directory)),
-    "too_deep": Attack(partial(add_deep_file, depth=100), "LimitError", None),
+    "tree_file_becomes_directory": _edited(
+        "unexpected", _on("model.tree", do.replace_by_directory)
+    ),
+    "too_deep": Attack(partial(do.add_deep_file, depth=100), "LimitError", None),
     # Something else in place of a file.
-    "replace_by_symlink": _replaced(_on(SHARD_1, replace_by_symlink)),
-    "replace_directory_by_symlink": _replaced(_on("onnx/quantized", replace_by_symlink)),
-    "replace_by_directory": _replaced(_on(SHARD_1, replace_by_directory)),
-    "replace_by_fifo": _replaced(_on(SHARD_1, replace_by_fifo)),
-    "replace_by_socket": _replaced(_on(SHARD_1, replace_by_socket)),
-    "replace_by_device": _replaced(_on(SHARD_1, replace_by_device), needs_root=True),
+    "replace_by_symlink": _replaced(_on(SHARD_1, do.replace_by_symlink)),
+    "replace_directory_by_symlink": _replaced(_on("onnx/quantized", do.replace_by_symlink)),
+    "replace_by_directory": _replaced(_on(SHARD_1, do.replace_by_directory)),
+    "replace_by_fifo": _replaced(_on(SHARD_1, do.replace_by_fifo)),
+    "replace_by_socket": _replaced(_on(SHARD_1, do.replace_by_socket)),
+    "replace_by_device": _replaced(_on(SHARD_1, do.replace_by_device), needs_root=True),
     # The bundle.
     "delete_bundle": Attack(_on("model.sig", os.unlink), "UnsignedError", None),
     "empty_bundle": Attack(_on("model.sig", os.truncate, 0), "FormatError", None),
     # A hostile publisher: whatever is validly signed still leads nowhere else.
-    "index_to_parent": _published(point_index_outside),
-    "index_to_absolute_path": _published(partial(point_index_outside, absolute=True)),
-    "index_to_nothing": _published(partial(point_index, target="absent.safetensors")),
-    "index_to_ignored_file": _published(point_index_ignored),
-    "index_to_other_spelling": _published(partial(point_index, target=f"./{SHARD_1}")),
-    "index_through_parent": _published(partial(point_index, target=f"onnx/../{SHARD_1}")),
-    "index_key_twice": _published(partial(repeat_index_key, escaped=False)),
-    "index_key_twice_escaped": _published(partial(repeat_index_key, escaped=True)),
-    "config_key_twice": _published(_on(CONFIG, replace_text, "{\n", '{"vocab_size": 1,\n')),
-    "config_with_nan": _published(_on(CONFIG, edit_json, rope_theta=float("nan"))),
+    "index_to_parent": _published(do.point_index_outside),
+    "index_to_absolute_path": _published(partial(do.point_index_outside, absolute=True)),
+    "index_to_nothing": _published(partial(do.point_index, target="absent.safetensors")),
+    "index_to_ignored_file": _published(do.point_index_ignored),
+    "index_to_other_spelling": _published(partial(do.point_index, target=f"./{SHARD_1}")),
+    "index_through_parent": _published(partial(do.point_index, target=f"onnx/../{SHARD_1}")),
+    "index_key_twice": _published(partial(do.repeat_index_key, escaped=False)),
+    "index_key_twice_escaped": _published(partial(do.repeat_index_key, escaped=True)),
+    "config_key_twice": _published(_on(CONFIG, do.replace_text, "{\n", '{"vocab_size": 1,\n')),
+    "config_with_nan": _published(_on(CONFIG, do.edit_json, rope_theta=float("nan"))),
     "config_takes_remote_code": _published(
-        _on(CONFIG, edit_json, auto_map={"AutoModel": "evil/repo--modeling.Model"})
+        _on(CONFIG, do.edit_json, auto_map={"AutoModel": "evil/repo--modeling.Model"})
     ),
     "config_takes_unsigned_code": _published(
-        _on(CONFIG, edit_json, auto_map={"AutoModel": "modeling_evil.Model"})
+        _on(CONFIG, do.edit_json, auto_map={"AutoModel": "modeling_evil.Model"})
     ),
     "modules_lead_outside": _published(
         _on(MODULES, Path.write_text, '[{"idx": 0, "path": "../outside"}]')
     ),
-    "tensor_twice": _published(_on(SHARD_1, repeat_tensor, escaped=False)),
-    "tensor_twice_escaped": _published(_on(SHARD_1, repeat_tensor, escaped=True)),
-    "data_behind_last_tensor": _published(_on(SHARD_1, append, b"\0" * 8)),
-    "publish_symlink": _published(_on(SHARD_1, replace_by_symlink), "unexpected"),
-    "publish_directory_symlink": _published(_on("onnx", replace_by_symlink), "unexpected"),
-    "publish_fifo": _published(_on(SHARD_1, replace_by_fifo), "unexpected"),
+    "tensor_twice": _published(_on(SHARD_1, do.repeat_tensor, escaped=False)),
+    "tensor_twice_escaped": _published(_on(SHARD_1, do.repeat_tensor, escaped=True)),
+    "data_behind_last_tensor": _published(_on(SHARD_1, do.append, b"\0" * 8)),
+    "publish_symlink": _published(_on(SHARD_1, do.replace_by_symlink), "unexpected"),
+    "publish_directory_symlink": _published(_on("onnx", do.replace_by_symlink), "unexpected"),
+    "publish_fifo": _published(_on(SHARD_1, do.replace_by_fifo), "unexpected"),
 }
