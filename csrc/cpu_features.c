@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Feature detection by CPUID and XGETBV, never by parsing /proc/cpuinfo: under user-mode
- * emulation that file describes the host, not the processor that runs this code. */
+/* Feature detection by CPUID and XGETBV, or by what the kernel hands to each process, never by
+ * parsing /proc/cpuinfo: under user-mode emulation that file describes the host, not the processor
+ * that runs this code. */
 #include "cpu_features.h"
 
 #if defined(__x86_64__)
@@ -50,6 +51,17 @@ uint32_t pyhash_cpu_features(void)
             found |= f->bit;
     }
     return found;
+}
+
+#elif defined(__aarch64__)
+
+#include <sys/auxv.h>
+
+#define HWCAP_SHA2_BIT (UINT64_C(1) << 6) /* Linux, arch/arm64/include/uapi/asm/hwcap.h */
+
+uint32_t pyhash_cpu_features(void)
+{
+    return getauxval(AT_HWCAP) & HWCAP_SHA2_BIT ? PYHASH_CPU_ARM_SHA2 : 0;
 }
 
 #else

@@ -6,5 +6,8 @@ PYHASH_KERNEL(pyhash_kernel_avx512_x16)
 PYHASH_KERNEL(pyhash_kernel_shani_x2)
 PYHASH_KERNEL(pyhash_kernel_avx2_x8)
 PYHASH_KERNEL(pyhash_kernel_shani)
+#elif defined(__aarch64__)
+PYHASH_KERNEL(pyhash_kernel_sha2_x2)
+PYHASH_KERNEL(pyhash_kernel_sha2)
 #endif
 PYHASH_KERNEL(pyhash_kernel_portable)

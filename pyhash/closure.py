@@ -30,8 +30,10 @@ CONFIG_NAMES = frozenset(
         "video_preprocessor_config.json",
     }
 )
-INDEX_SUFFIX = ".index.json"
+# "model.safetensors.index.json", and with a variant "model.safetensors.index.fp16.json"
+INDEX_MARK, INDEX_SUFFIX = ".index.", ".json"
 MODULES_NAME = "modules.json"  # sentence-transformers: a list of directories
+TOKENIZER_NAME = "tokenizer_config.json"
 
 # Endings that say that a string of a configuration is the name of a file that will be loaded.
 LOADABLE = (
@@ -49,13 +51,18 @@ LOADABLE = (
     ".py",
     ".safetensors",
 )
-# Where the model once came from: shown to people, opened by nobody.
+# Where the model once came from; and, of an adapter, the checkpoint that it is put upon, which is
+# another checkpoint and has a signature of its own.
 INFORMATION_KEYS = frozenset({"_name_or_path", "base_model_name_or_path"})
+# In a tokenizer's configuration "vocab_file", "merges_file" and all of their kind are opened as
+# they are written there; only these two are not.
+FILE_KEY_SUFFIX = "_file"
+UNOPENED_FILE_KEYS = frozenset({"added_tokens_file", "special_tokens_map_file"})
 # "module.Class" of code that lies in the checkpoint; "repository--module.Class" of other code.
 CODE_KEYS = frozenset({"auto_map", "impl"})
 REMOTE_MARK = "--"
 
-WEIGHT_SUFFIXES = (".gguf", ".safetensors")
+WEIGHT_SUFFIXES = (".gguf", ".safetensors")  # in any case
 # A file of this size is looked into whatever it is called, bytes.
 WEIGHT_BYTES = 1 << 20
 
@@ -92,13 +99,13 @@ Check = Callable[[files.CheckpointFile, int, frozenset[str]], Iterator[str]]
 
 def _check_of(file: files.CheckpointFile) -> Check | None:
     name = posixpath.basename(file.path)
-    if name.endswith(INDEX_SUFFIX):
+    if INDEX_MARK in name and name.endswith(INDEX_SUFFIX):
         return _check_index
     if name in CONFIG_NAMES:
         return _check_config
     if name == MODULES_NAME:
         return _check_modules
-    if name.endswith(WEIGHT_SUFFIXES) or file.identity.size >= WEIGHT_BYTES:
+    if name.lower().endswith(WEIGHT_SUFFIXES) or file.identity.size >= WEIGHT_BYTES:
         return _check_header
     return None
 
@@ -131,6 +138,7 @@ def _check_config(
     file: files.CheckpointFile, descriptor: int, signed: frozenset[str]
 ) -> Iterator[str]:
     value = _load(file, descriptor, limits.MAX_CONFIG_BYTES)
+    is_tokenizer = posixpath.basename(file.path) == TOKENIZER_NAME
     for key, text, is_code in _strings(value, "", False):
         if is_code and REMOTE_MARK in text:
             yield f"{key} takes code from another repository: {show(text)}"
@@ -138,8 +146,14 @@ def _check_config(
             module = text.partition(".")[0] + ".py"
             if not _is_signed(file.path, module, signed):
                 yield f"{key} takes code from {show(module)}, which is not a signed file"
-        elif text.endswith(LOADABLE) and not _is_signed(file.path, text, signed):
+        elif _is_signed(file.path, text, signed):
+            continue
+        elif text.endswith(LOADABLE) or (is_tokenizer and _is_file_key(key)):
             yield f"{key} names {show(text)}, which is not a signed file of this checkpoint"
+
+
+def _is_file_key(key: str) -> bool:
+    return key.endswith(FILE_KEY_SUFFIX) and key not in UNOPENED_FILE_KEYS
 
 
 def _strings(value: JsonValue, key: str, is_code: bool) -> Iterator[tuple[str, str, bool]]:
@@ -161,6 +175,9 @@ def _check_modules(
     value = _load(file, descriptor, limits.MAX_CONFIG_BYTES)
     for module in value if isinstance(value, list) else ():
         path = module.get("path") if isinstance(module, dict) else None
+        kind = module.get("type") if isinstance(module, dict) else None
+        if isinstance(kind, str) and REMOTE_MARK in kind:
+            yield f"a module takes code from another repository: {show(kind)}"
         # A module without weights has no files, and then often no directory either.
         if isinstance(path, str) and path and not _is_normal(path):
             yield f"a module lies in {show(path)}, which leads out of this checkpoint"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -77,13 +77,20 @@ class Listing:
     strange: tuple[Finding, ...]
 
 
-def list_checkpoint(location: str | os.PathLike[str], ignore: Callable[[str], bool]) -> Listing:
+def list_checkpoint(
+    location: str | os.PathLike[str],
+    ignore: Callable[[str], bool],
+    *,
+    own: Collection[str] = (),
+) -> Listing:
     """List a checkpoint without following links below it.
 
     Args:
         location: A directory, or one file.
         ignore: Whether a path inside the checkpoint is left out; of a directory, with everything
             below it.
+        own: Paths of our own files. They are left out as long as they are regular files: a
+            directory in the place of the tree file would hide whatever lies in it.
 
     Raises:
         ReadError: It does not exist or cannot be read.
@@ -98,7 +105,7 @@ def list_checkpoint(location: str | os.PathLike[str], ignore: Callable[[str], bo
                 raise errors.ReadError(f"{text}: neither a directory nor a regular file", text)
             only = CheckpointFile(name, _identity(status))
             return Listing(text, name, True, (only,), ())
-        walk = _Walk(text, ignore)
+        walk = _Walk(text, ignore, own)
         root = os.open(text, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             walk.directory(root, "", 1)
@@ -112,9 +119,10 @@ def list_checkpoint(location: str | os.PathLike[str], ignore: Callable[[str], bo
 class _Walk:
     """One listing under way."""
 
-    def __init__(self, location: str, ignore: Callable[[str], bool]) -> None:
+    def __init__(self, location: str, ignore: Callable[[str], bool], own: Collection[str]) -> None:
         self.location = location
         self.ignore = ignore
+        self.own = own
         self.files: list[CheckpointFile] = []
         self.strange: list[Finding] = []
 
@@ -144,6 +152,12 @@ class _Walk:
         kind = stat.S_IFMT(status.st_mode)
         if not _is_text(name):
             self._refuse(path, "a name that is not UTF-8")
+            return 0
+        if path in self.own:
+            if kind != stat.S_IFREG:
+                self._refuse(
+                    path, f"a {KINDS.get(kind, 'directory')} where a file of ours belongs"
+                )
             return 0
         if kind == stat.S_IFREG:
             self.files.append(CheckpointFile(path, _identity(status)))

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Sequence
 from typing import NoReturn
 
 from pyhash import files, hashing
 from pyhash.errors import Finding, UsageError
 from pyhash.findings import raise_findings
-from pyhash.verify_checkpoint import Verified
+from pyhash.verify_checkpoint import Verified, expect_verified
 
 
 def find_command(arguments: Sequence[str]) -> str:
@@ -43,10 +44,15 @@ def check_unchanged(verified: Verified) -> None:
     """Look whether a checkpoint is still the one that was verified, without hashing.
 
     Raises:
+        UsageError: Not a ``Verified`` that ``verify`` made.
         ChangedWhileReadError: A file is another one, is gone, or is new.
+        UnexpectedFileError: There is a link, pipe or device now.
         ReadError: The directory cannot be read.
     """
-    now = files.list_checkpoint(verified.location, hashing.ignorer(verified.ignored))
+    verified = expect_verified(verified)
+    now = files.list_checkpoint(
+        verified.location, hashing.ignorer(verified.ignored), own=verified.own
+    )
     before = {file.path: file.identity for file in verified.listing.files}
     after = {file.path: file.identity for file in now.files}
     changed = sorted(
@@ -69,14 +75,17 @@ def start(verified: Verified, arguments: Sequence[str]) -> NoReturn:
 
     Raises:
         UsageError: Not a ``Verified``, no such program, or the system refused to run it.
-        ChangedWhileReadError, ReadError: As ``check_unchanged``.
+        ChangedWhileReadError, UnexpectedFileError, ReadError: As ``check_unchanged``.
     """
-    if type(verified) is not Verified:
-        raise UsageError(f"the gate takes a Verified, not a {type(verified).__name__}")
+    verified = expect_verified(verified)
     program = find_command(arguments)
     check_unchanged(verified)
+    # The interpreter ignores these, and a command would inherit that.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execv(program, list(arguments))  # noqa: S606 - replacing this process is the point
-    except OSError as error:
-        raise UsageError(f"{program}: cannot be run: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{program}: cannot be run: {reason}") from error
     raise UsageError(f"{program}: did not start")

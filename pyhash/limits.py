@@ -18,6 +18,7 @@ MAX_BUNDLE_BYTES = 1 << 30  # a million files at about 500 bytes each, in base64
 MAX_TREE_FILE_BYTES = 1 << 30  # 32 TiB of checkpoint
 MAX_SIGNATURES = 16  # signatures in one envelope
 MAX_KEY_FILE_BYTES = 1 << 16  # PEM text of one key
+MAX_DIGEST_LIST_BYTES = 1 << 28  # list of sha256sum's kind: a million files at 256 bytes each
 
 # --- JSON -----------------------------------------------------------------------------------
 MAX_JSON_DEPTH = 64  # nested arrays and objects
@@ -28,10 +29,10 @@ MAX_INDEX_BYTES = 1 << 28  # *.index.json, bytes
 
 # --- checkpoint formats ---------------------------------------------------------------------
 MAX_SAFETENSORS_HEADER_BYTES = 100_000_000  # the format's own cap
-MAX_TENSORS = 10_000_000  # tensors of one file
+MAX_TENSORS = 1_000_000  # tensors of one file
 MAX_TENSOR_RANK = 64  # dimensions of one tensor
 MAX_GGUF_HEADER_BYTES = 1 << 28  # key-value pairs and tensor infos together
 MAX_GGUF_PAIRS = 1_000_000  # key-value pairs
 MAX_GGUF_STRING_BYTES = 1 << 26  # one string
-MAX_GGUF_ARRAY_ITEMS = 1 << 26  # items of one array
+MAX_GGUF_ARRAY_ITEMS = 1 << 24  # items of one array
 MAX_GGUF_ARRAY_DEPTH = 4  # arrays of arrays

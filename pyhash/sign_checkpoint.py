@@ -68,7 +68,8 @@ def sign(
         UnexpectedFileError, ClosureError, ChangedWhileReadError: The checkpoint is one that
             every verifier would refuse.
         ReadError, FormatError, LimitError, EngineError: It could not be read or is too large.
-        UsageError: Something else than an earlier bundle or tree file stands where they go.
+        UsageError: Something else than an earlier bundle or tree file stands where they go, or
+            a path that cannot be left out. Nothing was hashed.
         WriteError: The bundle could not be written; an old one is still there.
         KeyboardInterrupt: Ctrl-C; nothing was written.
     """
@@ -76,15 +77,14 @@ def sign(
     bundle_path = os.fspath(signature) if signature is not None else default_bundle(path)
     tree_path = os.fspath(tree) if tree is not None else default_tree(path)
     _check_targets(bundle_path, tree_path)
-    own = [inside(path, name) for name in (bundle_path, tree_path)]
-    ignored = dict.fromkeys((*paths.DEFAULT_IGNORED, *OWN_NAMES, *filter(None, own), *ignore))
-    listing = files.list_checkpoint(path, hashing.ignorer(tuple(ignored)))
+    ignored = _ignored([inside(path, name) for name in (bundle_path, tree_path)], ignore)
+    listing = files.list_checkpoint(path, hashing.ignorer(ignored))
     raise_findings([*listing.strange])
     raise_findings(closure.check_closure(listing))
     digests = hashing.hash_listing(
         listing, options=options or hashing.Options(), file_digests=file_digests
     )
-    manifest = _manifest(listing, digests, tuple(ignored))
+    manifest = _manifest(listing, digests, ignored)
     bundle = signing.sign_payload(dump_statement(manifest), signer)
     # The tree file first: it is not trusted, so a new one beside an old bundle does no harm.
     atomic.write_file(tree_path, tree_file.dump_tree([digest.span_nodes for digest in digests]))
@@ -116,6 +116,19 @@ def _check_targets(bundle_path: str, tree_path: str) -> None:
                 f"{target}: is there already and is no {what}; it is not written over. Remove it,"
                 f" or name another place ({error})"
             ) from error
+
+
+def _ignored(own: Sequence[str | None], ignore: Sequence[str]) -> tuple[str, ...]:
+    """Return all that is left out; refuse now what could not be written down after hashing."""
+    if isinstance(ignore, str):
+        raise UsageError("give ignored paths as a list, not as one string")
+    ignored = (*paths.DEFAULT_IGNORED, *OWN_NAMES, *filter(None, own), *ignore)
+    for path in ignored:
+        try:
+            paths.check_ignored_path(path)
+        except FormatError as error:
+            raise UsageError(f"cannot leave this path out: {error}") from error
+    return tuple(dict.fromkeys(ignored))
 
 
 def _read_bundle(location: str) -> None:

@@ -3,14 +3,20 @@
 
 The numbers in the code are those of the steps. Only this module makes a ``Verified``; the gate
 and the loaders accept nothing else. There is no argument that leaves a step out.
+
+What is promised of a ``Verified``: no constructor, copy, ``replace``, pickle or ``__new__`` gives
+one that ``expect_verified`` accepts, so none comes about by accident or from a file. Code that
+runs in this process and wants to lie can: Python hides no names from it.
 """
 
 from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
+from typing import NoReturn
 
 from pyhash import closure, damage, errors, files, hashing, limits, paths, signing, tree_file
 from pyhash.errors import Finding
@@ -22,9 +28,12 @@ from pyhash.policy import Policy
 _SEAL = object()
 
 
-@dataclass(frozen=True, slots=True)
+# Equal to itself only: what it proves was found out once, about one set of files.
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Verified:
     """Proof that a checkpoint is what a trusted key signed. Only ``verify`` makes one.
+
+    It cannot be constructed, changed, copied or pickled.
 
     Attributes:
         location: The checkpoint as the caller named it.
@@ -34,6 +43,7 @@ class Verified:
         key_hint: The trusted key that signed: SHA-256 of its public PEM, hex.
         listing: The files as they were while hashed, for a later comparison.
         ignored: Paths that were left out.
+        own: Paths where the bundle and the tree file may lie; left out as regular files.
         size: Bytes hashed.
         seconds: Wall time of the whole verification.
     """
@@ -45,13 +55,37 @@ class Verified:
     key_hint: str
     listing: files.Listing
     ignored: tuple[str, ...]
+    own: tuple[str, ...]
     size: int
     seconds: float
-    _seal: object
+    _seal: InitVar[object]
 
-    def __post_init__(self) -> None:
-        if self._seal is not _SEAL:
+    def __post_init__(self, _seal: object) -> None:
+        if _seal is not _SEAL:
             raise errors.UsageError("only pyhash.verify makes a Verified")
+        _MADE.add(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise errors.UsageError("a Verified cannot be copied or stored; verify again")
+
+
+_MADE: weakref.WeakSet[Verified] = weakref.WeakSet()
+
+
+def expect_verified(proof: object) -> Verified:
+    """Return the proof if ``verify`` made it in this process. Thread-safe.
+
+    Args:
+        proof: What a caller offers as a proof.
+
+    Raises:
+        UsageError: It is something else, or a copy.
+    """
+    if type(proof) is not Verified:
+        raise errors.UsageError(f"this takes a Verified, not a {type(proof).__name__}")
+    if proof not in _MADE:
+        raise errors.UsageError("this Verified was not made by pyhash.verify")
+    return proof
 
 
 def verify(
@@ -94,8 +128,9 @@ def verify(
     tree_path = os.fspath(tree) if tree is not None else default_tree(path)
 
     manifest, key_hint = load_signed(bundle_path, policy)  # 1, 2
-    ignored = ignored_paths(manifest, policy, [inside(path, bundle_path), inside(path, tree_path)])
-    listing = files.list_checkpoint(path, hashing.ignorer(ignored))  # 3
+    ignored = ignored_paths(manifest, policy)
+    own = own_paths(manifest, [inside(path, bundle_path), inside(path, tree_path)])
+    listing = files.list_checkpoint(path, hashing.ignorer(ignored), own=own)  # 3
     raise_findings(compare_listing(manifest, listing))
     doubts = closure.check_closure(listing)  # 4
     digests = _hash(manifest, listing, options or hashing.Options())  # 5, 6
@@ -109,6 +144,7 @@ def verify(
         key_hint,
         listing,
         ignored,
+        own,
         sum(digest.size for digest in digests),
         time.monotonic() - began,
         _SEAL,
@@ -144,14 +180,25 @@ def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
     return load_statement(verified.payload, path=bundle_path), verified.key.hint
 
 
-def ignored_paths(manifest: Manifest, policy: Policy, own: Sequence[str | None]) -> tuple[str, ...]:
-    """Return what may be there unsigned: our own files, what the policy names, and version
-    control files where the publisher left them out too. Other paths that the bundle itself says
-    to ignore count for nothing: whom to trust blindly is not the publisher's to decide. A file
-    that is signed is never left out.
+def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:
+    """Return what may be there unsigned, with everything below it: what the policy names, and
+    version control files where the publisher left them out too. Other paths that the bundle
+    itself says to ignore count for nothing: whom to trust blindly is not the publisher's to
+    decide. A file that is signed is never left out.
     """
     version_control = [one for one in paths.DEFAULT_IGNORED if one in manifest.ignore_paths]
-    unsigned = dict.fromkeys((*OWN_NAMES, *filter(None, own), *policy.ignore, *version_control))
+    return _unsigned(manifest, (*policy.ignore, *version_control))
+
+
+def own_paths(manifest: Manifest, places: Sequence[str | None]) -> tuple[str, ...]:
+    """Return where the bundle and the tree file may lie: the usual places, and those given. Only
+    regular files are left out there; a directory could hide anything.
+    """
+    return _unsigned(manifest, (*OWN_NAMES, *filter(None, places)))
+
+
+def _unsigned(manifest: Manifest, candidates: Sequence[str]) -> tuple[str, ...]:
+    unsigned = dict.fromkeys(candidates)
     for shard in manifest.shards:
         unsigned.pop(shard.path, None)
     return tuple(unsigned)

@@ -86,22 +86,22 @@ class Cursor:
         self._check(length)
         self.position += length
 
-    def number(self, kind: str) -> Any:
-        """Return the next number and step over it; errors as for `take`.
+    def numbers(self, kinds: str) -> tuple[Any, ...]:
+        """Return the next numbers, which lie side by side, and step over them.
 
         Args:
-            kind: One letter of ``struct``: ``B``, ``h``, ``I``, ``Q``, ``f``, ``d`` and so on.
+            kinds: Letters of ``struct``, one for each: ``B``, ``h``, ``I``, ``Q``, ``f``, ``d``.
 
         Returns:
-            An int or a float, by ``kind``.
+            An int or a float for each letter.
 
         Raises:
             FormatError: The file ends before.
             LimitError: The header's cap ends before.
             ReadError: The bytes could not be read.
         """
-        kind = self._order + kind
-        return struct.unpack(kind, self.take(struct.calcsize(kind)))[0]
+        kinds = self._order + kinds
+        return struct.unpack(kinds, self.take(struct.calcsize(kinds)))
 
     def string(self, max_bytes: int) -> bytes:
         """Return the next string, a u64 length and that many bytes, and step over it.
@@ -117,7 +117,7 @@ class Cursor:
             LimitError: It is longer than ``max_bytes``, or the header's cap ends before.
             ReadError: The bytes could not be read.
         """
-        length = self.number("Q")
+        (length,) = self.numbers("Q")
         if length > max_bytes:
             self._refuse_string(length, max_bytes, self.position - _LENGTH_BYTES)
         return self.take(length)

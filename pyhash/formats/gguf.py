@@ -149,8 +149,7 @@ def parse(read_at: ReadAt, size: int, path: str) -> Layout:
     order = _load_byte_order(read_at(0, 8), path)
     cursor = Cursor(read_at, size, cap=MAX_GGUF_HEADER_BYTES, order=order, path=path)
     cursor.skip(8)
-    tensor_count = cursor.number("Q")
-    pair_count = cursor.number("Q")
+    tensor_count, pair_count = cursor.numbers("QQ")
     _check_count(pair_count, "key-value pairs", MAX_GGUF_PAIRS, path)
     _check_count(tensor_count, "tensors", MAX_TENSORS, path)
     if pair_count * _MIN_PAIR_BYTES + tensor_count * _MIN_INFO_BYTES > size - cursor.position:
@@ -194,7 +193,7 @@ def _load_pairs(cursor: Cursor, count: int, path: str) -> tuple[tuple[tuple[str,
         key = _load_name(cursor, "key", path)
         if key in pairs:
             raise FormatError(f"{path}: key {show(key)} is there twice", path, begin)
-        kind = cursor.number("I")
+        (kind,) = cursor.numbers("I")
         pairs[key] = _load_value(cursor, kind, f"value of {show(key)}", path)
         if key == _ALIGNMENT_KEY:
             alignment = int(pairs[key]) if kind == _UINT32 else 0
@@ -225,7 +224,7 @@ def _load_value(cursor: Cursor, kind: int, where: str, path: str) -> str:
     """Walk one value and return it as text."""
     begin = cursor.position
     if kind in _NUMBERS:
-        return str(cursor.number(_NUMBERS[kind][1]))
+        return str(cursor.numbers(_NUMBERS[kind][1])[0])
     if kind == _BOOL:
         return "true" if _load_booleans(cursor, 1, where, path) == b"\1" else "false"
     if kind == _STRING:
@@ -239,8 +238,7 @@ def _load_value(cursor: Cursor, kind: int, where: str, path: str) -> str:
 def _skip_array(cursor: Cursor, where: str, path: str, *, depth: int) -> tuple[int, int]:
     """Walk an array without keeping any of it; return its count and the type of its items."""
     begin = cursor.position
-    item = cursor.number("I")
-    count = cursor.number("Q")
+    item, count = cursor.numbers("IQ")
     if count > MAX_GGUF_ARRAY_ITEMS:
         cap = MAX_GGUF_ARRAY_ITEMS
         message = f"{path}: {where} is an array of {count} items, above the cap of {cap}"
@@ -293,12 +291,12 @@ def _load_info(cursor: Cursor, path: str) -> _TensorInfo:
     begin = cursor.position
     name = _load_name(cursor, "tensor name", path)
     where = f"tensor {show(name)}"
-    rank = cursor.number("I")
+    (rank,) = cursor.numbers("I")
     if rank > MAX_TENSOR_RANK:
         cap = MAX_TENSOR_RANK
         raise LimitError(f"{path}: {where} has more than {cap} dimensions", path, begin)
-    dimensions = tuple(cursor.number("Q") for _ in range(rank))  # fastest-varying first
-    kind = cursor.number("I")
+    # Dimensions, fastest-varying first.
+    *dimensions, kind, offset = cursor.numbers("Q" * rank + "IQ")
     if kind not in _GGML_TYPES:
         raise FormatError(f"{path}: {where} has the unknown ggml type {kind}", path, begin)
     dtype, block_elements, block_bytes = _GGML_TYPES[kind]
@@ -307,7 +305,7 @@ def _load_info(cursor: Cursor, path: str) -> _TensorInfo:
         message = f"{path}: rows of {where} are no multiple of {block_elements} elements"
         raise FormatError(message, path, begin)
     size = elements // block_elements * block_bytes
-    return _TensorInfo(name, dtype, dimensions[::-1], cursor.number("Q"), size)
+    return _TensorInfo(name, dtype, tuple(reversed(dimensions)), offset, size)
 
 
 def _place(info: _TensorInfo, data_start: int) -> TensorRange:

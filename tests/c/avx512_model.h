@@ -23,7 +23,7 @@ typedef struct {
     uint32_t dword[16]; /* [0] is bits 31..0 */
 } model512;
 
-#define MODEL static model512
+#define MODEL static __attribute__((noinline)) model512
 #define EACH_DWORD for (unsigned i = 0; i < 16; i++)
 
 /* The aligned forms fault on addresses that are no multiple of 64. */

@@ -23,14 +23,14 @@ class Fault:
 
     Attributes:
         kind: One of KINDS.
-        path_part: Files whose path contains this text are hit.
+        path: The file that is hit, or a directory for every file below it.
         offset: First unreadable byte (eio), or the byte that is inverted (rewrite).
         length: Bytes of one call at most (short), or the size afterwards (truncate).
         call: Which read changes the file (truncate, rewrite), counted from 1.
     """
 
     kind: str
-    path_part: str
+    path: Path
     offset: int = 0
     length: int = 0
     call: int = 0
@@ -61,7 +61,7 @@ class Shim:
             **os.environ,
             "LD_PRELOAD": str(self.library),
             "PYHASH_FAULT_KIND": fault.kind,
-            "PYHASH_FAULT_PATH": fault.path_part,
+            "PYHASH_FAULT_PATH": str(fault.path.resolve(strict=True)),
             "PYHASH_FAULT_OFFSET": str(fault.offset),
             "PYHASH_FAULT_LENGTH": str(fault.length),
             "PYHASH_FAULT_CALL": str(fault.call),

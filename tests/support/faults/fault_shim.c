@@ -2,7 +2,9 @@
 /* A library for LD_PRELOAD that makes reads of chosen files fail, come short, or find the file
  * changed. It sees read, pread and their variants; no mappings, no io_uring, no vector reads.
  *
- *   PYHASH_FAULT_PATH    part of the file's path; without it nothing happens
+ *   PYHASH_FAULT_PATH    a file, or a directory for every file below it; absolute, links resolved.
+ *                        Without it nothing happens. Not a part of a name: that would hit, and
+ *                        change, files of the system that the process reads on its own account
  *   PYHASH_FAULT_KIND    eio       no byte from OFFSET on: up to it short, from it on EIO
  *                        short     no more than LENGTH bytes a call
  *                        eintr     every second call ends with EINTR, nothing read
@@ -72,14 +74,14 @@ static void configure(void)
     fault.offset = number("PYHASH_FAULT_OFFSET");
     fault.length = number("PYHASH_FAULT_LENGTH");
     fault.call = number("PYHASH_FAULT_CALL");
-    if (fault.path == NULL || *fault.path == '\0' || kind == NULL)
+    if (fault.path == NULL)
         return;
     for (size_t i = EIO_FROM; i < sizeof kind_names / sizeof kind_names[0]; i++) {
-        if (strcmp(kind, kind_names[i]) == 0)
+        if (kind != NULL && strcmp(kind, kind_names[i]) == 0)
             fault.kind = (enum kind)i;
     }
-    if (fault.kind == NONE) {
-        dprintf(STDERR_FILENO, "fault_shim: unknown kind %s\n", kind);
+    if (fault.kind == NONE || fault.path[0] != '/' || fault.path[1] == '\0') {
+        dprintf(STDERR_FILENO, "fault_shim: no fault %s for %s\n", kind ? kind : "", fault.path);
         _exit(99);
     }
 }
@@ -97,7 +99,9 @@ static int matches(int fd, char path[PATH_MAX])
     if (length < 0)
         return 0;
     path[length] = '\0';
-    return strstr(path, fault.path) != NULL;
+    length = (ssize_t)strlen(fault.path);
+    return strncmp(path, fault.path, (size_t)length) == 0
+           && (path[length] == '\0' || path[length] == '/');
 }
 
 static void note(uint64_t offset)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pyhash doctor``: what this machine can do, measured, and what is installed."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+
+from pyhash import __version__
+from pyhash.cli.answer import Answer
+from pyhash.cli.command import answering
+from pyhash.cli.settings import Settings
+from pyhash.cli.terminal_text import amount
+
+LIBRARIES = ("cffi", "click", "cryptography", "rich", "blake3", "xxhash")
+
+
+@answering("doctor", example="pyhash doctor")
+def command(settings: Settings) -> Answer:
+    """Show the version, each kernel with its measured rate, threads, readers and libraries.
+
+    A kernel's name is the processor feature that it needs and how many chunks it hashes at once.
+    Rates are of one thread on data in cache, the fastest first: the one that is used.
+    """
+    from pyhash import _native
+
+    with settings.hashing_options() as options:
+        threads = options.thread_count()
+    rates = {kernel.name: round(rate) for kernel, rate in _native.measure_kernels()}
+    unsupported = [kernel.name for kernel in _native.kernels() if not kernel.supported]
+    kernels = [*rates.items(), *((name, None) for name in unsupported)]
+    libraries = {name: _version(name) for name in LIBRARIES}
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    width = max(len(name) for name, _ in kernels)
+    return Answer(
+        "ok",
+        f"pyhash {__version__}",
+        lines=(
+            f"pyhash     {__version__}",
+            f"python     {python}",
+            f"machine    {sys.platform} {platform.machine()}",
+            f"threads    {threads}",
+            f"readers    {', '.join(_native.READERS)}",
+            "kernels",
+            *(
+                f"  {name.ljust(width)}  {'not on this processor' if rate is None else _rate(rate)}"
+                for name, rate in kernels
+            ),
+            "libraries",
+            *(f"  {name}  {version or 'not installed'}" for name, version in libraries.items()),
+        ),
+        details={
+            "python": python,
+            "machine": platform.machine(),
+            "platform": sys.platform,
+            "threads": threads,
+            "readers": list(_native.READERS),
+            "kernels": [{"name": name, "bytes_per_second": rate} for name, rate in kernels],
+            "libraries": libraries,
+        },
+    )
+
+
+def _rate(rate: int) -> str:
+    return f"{amount(rate)}/s"
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None

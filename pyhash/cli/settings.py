@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that every command has, and what they come to.
+
+Reads no environment variable and no configuration file: what a command checks is on its line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from pyhash import errors
+from pyhash.cli import output
+from pyhash.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from pyhash.hashing import Options
+
+FORMATS = ("text", "json")
+READERS = ("auto", "mmap", "buffered")  # as _native.READERS, which would load the engine
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the common options say.
+
+    Attributes:
+        format: One of ``FORMATS``.
+        quiet: Neither progress nor summary; refusals and errors are still told.
+        threads: Threads to hash with; None: all.
+        reader: One of ``READERS``.
+        kernel: Name of a kernel; None: the fastest.
+    """
+
+    format: str = "text"
+    quiet: bool = False
+    threads: int | None = None
+    reader: str = "auto"
+    kernel: str | None = None
+
+    @contextmanager
+    def hashing_options(self) -> Iterator[Options]:
+        """Yield the options of the library; a progress bar is there until the block ends.
+
+        Raises:
+            UsageError: There is no such kernel.
+        """
+        from pyhash import _native
+        from pyhash.hashing import Options
+
+        names = [kernel.name for kernel in _native.kernels()]
+        if self.kernel is not None and self.kernel not in names:
+            raise errors.UsageError(f"no kernel {self.kernel!r}; there are {', '.join(names)}")
+        shown = not self.quiet and output.is_terminal(sys.stderr)
+        with progress_bar(shown=shown) as progress:
+            yield Options(self.threads, self.reader, self.kernel, progress)
+
+
+def common_options() -> list[click.Parameter]:
+    """Return the options that ``Settings`` holds, under its names."""
+    return [
+        click.Option(
+            ["--format"],
+            type=click.Choice(FORMATS),
+            default="text",
+            help="json: one object on standard output, also when refused.",
+        ),
+        click.Option(["--quiet", "-q"], is_flag=True, help="No progress and no summary."),
+        click.Option(
+            ["--threads"], type=click.IntRange(min=1), metavar="N", help="Default: all processors."
+        ),
+        click.Option(
+            ["--reader"],
+            type=click.Choice(READERS),
+            default="auto",
+            help="How files are read. Default: as suits the file system.",
+        ),
+        click.Option(
+            ["--kernel"], metavar="NAME", help="Default: the fastest here. See pyhash doctor."
+        ),
+    ]
+
+
+def guess_settings(arguments: Sequence[str]) -> Settings:
+    """Return the format that a command line asks for, when it does not make sense otherwise.
+
+    Args:
+        arguments: The command line; what follows ``--`` is somebody else's.
+    """
+    own = list(arguments)
+    own = own[: own.index("--")] if "--" in own else own
+    pairs = zip(own, [*own[1:], ""], strict=True)
+    wants_json = "--format=json" in own or ("--format", "json") in pairs
+    return Settings(format="json" if wants_json else "text")

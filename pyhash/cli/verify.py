@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pyhash verify``: checks a checkpoint, and says what holds, or what is wrong and where."""
+
+from __future__ import annotations
+
+import click
+
+from pyhash.cli.answer import Answer
+from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option
+from pyhash.cli.settings import Settings
+from pyhash.cli.terminal_text import amount
+
+# What each guarantee of a Verified means, in words.
+GUARANTEES = {"content": "every byte was hashed now; the files could change afterwards"}
+
+
+@answering("verify", example="pyhash verify my-model --key publisher.pub")
+@click.argument("model", type=PATH)
+@public_keys_option
+@bundle_options
+def command(
+    settings: Settings,
+    *,
+    model: str,
+    keys: tuple[str, ...],
+    signature: str | None,
+    tree: str | None,
+    ignore: tuple[str, ...],
+) -> Answer:
+    """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
+
+    Exit code 0: verified. 1: refused, the answer is no. 3: it could not be checked. Files that
+    nobody signed are refused unless --ignore names them.
+    """
+    from pyhash import verify
+    from pyhash.merkle import format_root
+
+    with settings.hashing_options() as options:
+        verified = verify(
+            model, keys=keys, signature=signature, tree=tree, ignore=ignore, options=options
+        )
+    root = None if verified.root is None else format_root(verified.root)
+    count = len(verified.manifest.shards)
+    return Answer(
+        "verified",
+        f"{model} is what a trusted key signed",
+        summary=(
+            f"verified   {model}",
+            f"root       {root or 'none: signed by another tool'}",
+            f"key        {verified.key_hint}",
+            f"files      {count}, {amount(verified.size)} in {verified.seconds:.1f} s",
+            f"guarantee  {verified.guarantee}: {GUARANTEES[verified.guarantee]}",
+        ),
+        root=root,
+        guarantee=verified.guarantee,
+        key=verified.key_hint,
+        files=count,
+        bytes=verified.size,
+        seconds=verified.seconds,
+    )
