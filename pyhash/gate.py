@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -80,9 +79,6 @@ def start(verified: Verified, arguments: Sequence[str]) -> NoReturn:
     verified = expect_verified(verified)
     program = find_command(arguments)
     check_unchanged(verified)
-    # The interpreter ignores these, and a command would inherit that.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
     try:
         os.execv(program, list(arguments))  # noqa: S606 - replacing this process is the point
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument

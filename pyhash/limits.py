@@ -34,5 +34,5 @@ MAX_TENSOR_RANK = 64  # dimensions of one tensor
 MAX_GGUF_HEADER_BYTES = 1 << 28  # key-value pairs and tensor infos together
 MAX_GGUF_PAIRS = 1_000_000  # key-value pairs
 MAX_GGUF_STRING_BYTES = 1 << 26  # one string
-MAX_GGUF_ARRAY_ITEMS = 1 << 24  # items of one array
+MAX_GGUF_ARRAY_ITEMS = 1 << 26  # items of one array
 MAX_GGUF_ARRAY_DEPTH = 4  # arrays of arrays

@@ -37,15 +37,16 @@ static struct pyhash_error hash_badly(int fd, uint64_t end, uint32_t reader,
 static void test_descriptors(uint32_t reader)
 {
     int pipes[2], folder = open(".", O_RDONLY | O_DIRECTORY), zero = open("/dev/zero", O_RDONLY);
-    int fd = temp_file(), closed = dup(fd), write_only;
+    int fd = temp_file(), closed, write_only;
     char name[64];
     struct pyhash_error error;
 
-    NEED(pipe(pipes) == 0 && folder >= 0 && zero >= 0 && closed >= 0 && close(closed) == 0);
+    NEED(pipe(pipes) == 0 && folder >= 0 && zero >= 0);
     NEED(ftruncate(fd, 1000) == 0);
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
     write_only = open(name, O_WRONLY);
-    NEED(write_only >= 0);
+    closed = dup(fd);
+    NEED(write_only >= 0 && closed >= 0 && close(closed) == 0);
     hash_badly(folder, 100, reader, PYHASH_ERR_NOT_REGULAR, "a directory");
     hash_badly(pipes[0], 100, reader, PYHASH_ERR_NOT_REGULAR, "a pipe");
     hash_badly(zero, 100, reader, PYHASH_ERR_NOT_REGULAR, "a device");

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stage of every attack. It has been seen to verify, so no refusal can be for nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pyhash
+from pyhash.signing.ecdsa import generate_key, write_key_pair
+from tests.attacks._stage import Commands, Stage
+from tests.support.attacks import make_victim
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """Runs command lines."""
+    server = Commands(tmp_path_factory.mktemp("output"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the checkpoint, signed, and the keys; to be copied."""
+    home = tmp_path_factory.mktemp("prepared")
+    for name in ("publisher", "attacker"):
+        write_key_pair(generate_key(), home / f"{name}.key", home / f"{name}.pub")
+    make_victim(home / "model")
+    pyhash.sign(home / "model", home / "publisher.key")
+    return home
+
+
+@pytest.fixture
+def stage(prepared: Path, commands: Commands, tmp_path: Path) -> Stage:
+    """A signed checkpoint that verifies and starts its child."""
+    home = tmp_path / "stage"
+    shutil.copytree(prepared, home)
+    made = Stage(
+        home,
+        home / "model",
+        home / "publisher.key",
+        home / "publisher.pub",
+        home / "attacker.key",
+        commands,
+    )
+    made.expect_verified()
+    return made
