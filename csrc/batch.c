@@ -71,9 +71,11 @@ static enum pyhash_status view_piece(struct pyhash_batch *batch, const struct py
     enum pyhash_status status;
 
     *data = NULL;
+    if (size == 0)
+        return PYHASH_OK;
     if (range->fd < 0) {
         *data = range->memory + offset;
-    } else if (size > 0) {
+    } else {
         status = batch->reader->acquire(&batch->views, range->fd, offset, size, error);
         if (status != PYHASH_OK)
             return status;

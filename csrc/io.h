@@ -38,8 +38,9 @@ struct pyhash_reader_ops {
     enum pyhash_status (*acquire)(struct pyhash_views *views, int fd, uint64_t offset, size_t size,
                                   struct pyhash_error *error);
 
-    /* End all views. Fails when some of their bytes were not the file's: what was computed from
-     * them is worth nothing. `*index` is the view concerned. */
+    /* End all views. Fails when some of their bytes were not the file's, or the file has become
+     * too short for them: what was computed from them is worth nothing. `*index` is the view
+     * concerned. */
     enum pyhash_status (*release)(struct pyhash_views *views, unsigned *index,
                                   struct pyhash_error *error);
 

@@ -11,17 +11,21 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+/* Others may put a handler over ours while it stands, and chain to it for ever after. Ours can
+ * then only go on top again as another function with a `before` of its own: one function that both
+ * call would be before and after itself, and a fault of nobody's would go round in a circle. */
+#define LEVELS 4
+
 static struct {
     pthread_mutex_t lock;
-    unsigned inside;             /* threads between enter and leave */
-    struct sigaction before;     /* valid while inside > 0 */
+    unsigned inside;                   /* threads between enter and leave */
+    unsigned levels;                   /* of ours that are installed, the lowest first */
+    struct sigaction before[LEVELS];   /* what stood below each; written before it is installed */
 } guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Written before the first fault can happen, so the handler never allocates thread storage. */
 static _Thread_local struct pyhash_views *own_views;
-
-/* Set while a handler of somebody else runs: should it hand the signal back to us, it stops here. */
-static _Thread_local int chaining;
+static _Thread_local int was_blocked;
 
 static int replace_view(struct pyhash_views *views, const uint8_t *address)
 {
@@ -39,70 +43,132 @@ static int replace_view(struct pyhash_views *views, const uint8_t *address)
     return 0;
 }
 
-/* Where the signal would have gone without us; where that is nowhere, the fault repeats and ends the
- * process as it would have. */
-static void chain(int number, siginfo_t *info, void *context)
+static void handle(const struct sigaction *before, int number, siginfo_t *info, void *context)
 {
-    const struct sigaction *before = &guard.before;
+    /* Only the kernel's signals (> 0) have an address; kill() has a process number there. */
+    const int is_fault = info->si_code > 0;
 
-    if (chaining) {
-        signal(SIGBUS, SIG_DFL);
+    if (is_fault && own_views && replace_view(own_views, info->si_addr))
         return;
-    }
-    chaining = 1;
-    if (before->sa_flags & SA_SIGINFO)
+    if (before->sa_flags & SA_SIGINFO) {
         before->sa_sigaction(number, info, context);
-    else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN)
+    } else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
         before->sa_handler(number);
-    else
+    } else if (is_fault || before->sa_handler == SIG_DFL) {
+        /* Not ours and nobody's: let the fault repeat and end the process as it would have. What
+         * was sent does not repeat by itself. */
         signal(SIGBUS, SIG_DFL);
-    chaining = 0;
+        if (!is_fault)
+            raise(SIGBUS);
+    }
 }
 
-static void on_sigbus(int number, siginfo_t *info, void *context)
+#define LEVEL(n)                                                         \
+    static void on_sigbus_##n(int number, siginfo_t *info, void *context) \
+    {                                                                    \
+        handle(&guard.before[n], number, info, context);                 \
+    }
+LEVEL(0)
+LEVEL(1)
+LEVEL(2)
+LEVEL(3)
+
+static void (*const handlers[LEVELS])(int, siginfo_t *, void *) = {
+    on_sigbus_0, on_sigbus_1, on_sigbus_2, on_sigbus_3,
+};
+
+/* Which level of ours is that? LEVELS: none, it is somebody else's. */
+static unsigned level_of(const struct sigaction *action)
 {
-    if (own_views && replace_view(own_views, info->si_addr))
-        return;
-    chain(number, info, context);
+    unsigned level = 0;
+
+    if (!(action->sa_flags & SA_SIGINFO))
+        return LEVELS;
+    while (level < LEVELS && action->sa_sigaction != handlers[level])
+        level++;
+    return level;
 }
 
-static int is_installed(void)
-{
-    struct sigaction now;
-
-    return sigaction(SIGBUS, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO)
-           && now.sa_sigaction == on_sigbus;
-}
-
+/* Have one of ours on top. Those above the one that is there have been thrown off again. */
 static int install(void)
 {
-    struct sigaction ours = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    struct sigaction now, ours = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    unsigned level;
 
+    if (sigaction(SIGBUS, NULL, &now) != 0)
+        return -1;
+    level = level_of(&now);
+    if (level < LEVELS) {
+        guard.levels = level + 1;
+        return 0;
+    }
+    if (guard.levels == LEVELS)
+        return -1;
+    guard.before[guard.levels] = now;
+    ours.sa_sigaction = handlers[guard.levels];
     sigemptyset(&ours.sa_mask);
-    return sigaction(SIGBUS, &ours, &guard.before);
+    if (sigaction(SIGBUS, &ours, NULL) != 0)
+        return -1;
+    guard.levels++;
+    return 0;
+}
+
+/* Where somebody else's is on top, ours stays below it: it may be chained to. */
+static void uninstall(void)
+{
+    struct sigaction now;
+    unsigned level;
+
+    if (sigaction(SIGBUS, NULL, &now) != 0)
+        return;
+    level = level_of(&now);
+    if (level < LEVELS && sigaction(SIGBUS, &guard.before[level], NULL) == 0)
+        guard.levels = level;
+}
+
+/* A thread that blocks SIGBUS would be ended by its first fault. */
+static void unblock(void)
+{
+    sigset_t bus, before;
+
+    sigemptyset(&bus);
+    sigaddset(&bus, SIGBUS);
+    pthread_sigmask(SIG_UNBLOCK, &bus, &before);
+    was_blocked = sigismember(&before, SIGBUS) == 1;
+}
+
+static void block_again(void)
+{
+    sigset_t bus;
+
+    sigemptyset(&bus);
+    sigaddset(&bus, SIGBUS);
+    if (was_blocked)
+        pthread_sigmask(SIG_BLOCK, &bus, NULL);
 }
 
 int pyhash_map_guard_enter(struct pyhash_views *views)
 {
-    int result = 0;
+    int result;
 
     pthread_mutex_lock(&guard.lock);
-    /* Somebody may have put a handler over ours meanwhile: go on top of it again. */
-    if (!is_installed())
-        result = install();
-    if (result == 0) {
+    result = install();
+    if (result == 0)
         guard.inside++;
-        own_views = views;
-    }
     pthread_mutex_unlock(&guard.lock);
+    if (result == 0) {
+        own_views = views;
+        unblock();
+    }
     return result;
 }
 
 void pyhash_map_guard_leave(void)
 {
-    pthread_mutex_lock(&guard.lock);
     own_views = NULL;
-    if (--guard.inside == 0 && is_installed())
-        sigaction(SIGBUS, &guard.before, NULL);
+    block_again();
+    pthread_mutex_lock(&guard.lock);
+    if (--guard.inside == 0)
+        uninstall();
     pthread_mutex_unlock(&guard.lock);
 }

@@ -173,14 +173,14 @@ def _hash_in_threads(
 
         return _hash_file(listings[index], new_hasher(), report)
 
-    with ThreadPoolExecutor(options.thread_count(), "pyhash-digests") as pool:
+    pool = ThreadPoolExecutor(options.thread_count(), "pyhash-digests")
+    try:
         futures = [pool.submit(hash_one, index) for index in range(len(listings))]
-        try:
-            _wait(futures, lambda: options.progress and options.progress(sum(done), total))
-        finally:
-            # Only matters when Ctrl-C or progress() raised: leave nothing running.
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+        _wait(futures, lambda: options.progress and options.progress(sum(done), total))
+    finally:
+        # Also when Ctrl-C came or progress() raised: leave nothing running.
+        stop.set()
+        pool.shutdown(cancel_futures=True)
     return [future.result() for future in futures]
 
 
@@ -200,7 +200,9 @@ def _hash_file(
     offset = 0
     try:
         with files.open_files(listing, (file,)) as (descriptor,):
-            while offset < size and report(offset):
+            while offset < size:
+                if not report(offset):
+                    raise errors.CancelledError(f"{path}: stopped", path)
                 count = os.preadv(descriptor, [view], offset)
                 if count == 0:
                     raise errors.TruncatedError(f"{path}: ends at byte {offset}", path)

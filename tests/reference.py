@@ -38,6 +38,9 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 OMS_TYPE = "https://model_signing/signature/v1.0"
 OWN_TYPE = "https://pyhash-checkpoint.org/statement/v1"
 
+# Section 4.1. What is left out of a directory whatever else is.
+LEFT_OUT = [".git", ".gitattributes", ".github", ".gitignore", "model.sig", "model.tree"]
+
 # Section 9. Limits.
 MAX_PATH_BYTES = 4_096
 MAX_PATH_COMPONENTS = 64
@@ -263,7 +266,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("directory", type=Path)
     chosen: Any = parser.parse_args(arguments)
     if chosen.command == "hash":
-        print(format_root(hash_path(chosen.path, chosen.ignore)))
+        print(format_root(hash_path(chosen.path, LEFT_OUT + chosen.ignore)))
         return
     import reference_vectors
 

@@ -213,6 +213,7 @@ def hash_ranges(
     options = ffi.new("struct pyhash_options *")
     name = _name(kernel)
     options.kernel, options.threads, options.reader = name, threads, READERS[reader]
+    request.keep.append(name)
     control = ffi.new("struct pyhash_control *")
     error = ffi.new("struct pyhash_error *")
 
@@ -235,10 +236,10 @@ class _Request:
         self._counts = counts
         self._nodes = bytearray(DIGEST_BYTES * sum(counts))
         self._digests = bytearray(DIGEST_BYTES * len(ranges) if file_digests else 0)
-        self._keep: list[Any] = []
+        self.keep: list[Any] = []
         nodes = ffi.from_buffer("uint8_t[]", self._nodes)
         digests = ffi.from_buffer("uint8_t[]", self._digests)
-        self._keep += [nodes, digests]
+        self.keep += [nodes, digests]
         self.ranges = ffi.new("struct pyhash_range[]", len(ranges))
         offset = 0
         for index, (item, count) in enumerate(zip(ranges, counts, strict=True)):
@@ -261,7 +262,7 @@ class _Request:
             raise errors.UsageError(f"not one contiguous buffer: {error}") from error
         if len(view) < item.end:
             raise errors.UsageError(f"{len(view)} bytes are fewer than the range's {item.end}")
-        self._keep.append(view)
+        self.keep.append(view)
         return view
 
     def results(self) -> list[RangeDigest]:
@@ -288,16 +289,18 @@ def _run(call: Callable[[], int], control: Any, progress: Progress | None) -> in
     """Make the call on a thread of its own, so that this one can hear Ctrl-C."""
     statuses: list[int] = []
     thread = threading.Thread(target=lambda: statuses.append(call()), name="pyhash-engine")
-    thread.start()
     try:
+        thread.start()
         while thread.is_alive():
             thread.join(POLL_SECONDS)
             if progress:
                 progress(int(control.bytes_done))
     finally:
-        # Also when progress() raised: buffers must outlive the engine's use of them.
+        # Also when progress() raised: buffers must outlive the engine's use of them. Ctrl-C while
+        # the thread starts finds one that cannot be joined yet; it holds them itself, and stops.
         control.cancel = 1
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
     return statuses[0]
 
 

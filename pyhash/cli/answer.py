@@ -94,6 +94,8 @@ def answer_for(error: BaseException) -> Answer:
         return Answer("interrupted", "interrupted before there was an answer")
     if isinstance(error, errors.CheckError):
         return Answer("error", str(error))
+    if isinstance(error, ImportError):
+        return Answer("error", f"a library is not there, or not whole: {error}")
     if isinstance(error, OSError):
         return Answer("error", f"the system refused: {error}")
     if isinstance(error, MemoryError):

@@ -41,7 +41,7 @@ _pyhash() {
     done < <(pyhash completion zsh --at $((CURRENT - 1)) -- "${words[@]}" 2>/dev/null)
     (( ${#found} )) && _describe pyhash found
 }
-compdef _pyhash pyhash
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _pyhash; else compdef _pyhash pyhash; fi
 """
 _FISH = """\
 function _pyhash

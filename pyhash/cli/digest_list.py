@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyhash.errors import FormatError
 
 # A name with one of these gets a backslash before the line and one for each of them (coreutils;
-# the carriage return since 9.0, older versions write it as it is, which is read here, too).
+# of the carriage return only newer versions; one that stands as it is is read here, too).
 _ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
 _TO_ESCAPE = re.compile(rb"[\\\n\r]")
 _ESCAPED = re.compile(rb"\\(.?)", re.DOTALL)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
@@ -77,7 +76,7 @@ def _root(model: str, ignore: tuple[str, ...], settings: Settings) -> Answer:
     return Answer(
         "ok",
         "hashed; nothing was verified",
-        lines=(_raw_or_shown(f"{root}  {model}"),),
+        lines=(output.raw_line(f"{root}  {model}"),),
         checkpoint=model,
         root=root,
         files=len(found.shards),
@@ -94,7 +93,7 @@ def _digests(paths: tuple[str, ...], algorithm: str, settings: Settings) -> Answ
         "error" if unread else "ok",
         total if unread else "hashed; nothing was verified",
         lines=tuple(
-            _raw_or_shown(dump_line(one.path, one.digest))
+            output.raw_line(dump_line(one.path, one.digest))
             for one in found
             if one.digest is not None
         ),
@@ -147,9 +146,4 @@ def _unreadable(one: FileDigest) -> Finding:
 
 
 def _check_line(path: str, verdict: str) -> str | bytes:
-    return _raw_or_shown(escape_name(os.fsencode(path)) + f": {verdict}".encode("ascii"))
-
-
-def _raw_or_shown(line: str | bytes) -> str | bytes:
-    """Bytes as they are for a program, as sha256sum does; a terminal gets them escaped."""
-    return os.fsdecode(line) if output.is_terminal(sys.stdout) else os.fsencode(line)
+    return output.raw_line(escape_name(os.fsencode(path)) + f": {verdict}".encode("ascii"))

@@ -15,10 +15,10 @@ from pyhash.cli.terminal_text import amount
 from pyhash.errors import CheckError, Finding, VerificationError
 from pyhash.files import CheckpointFile, Listing, list_checkpoint, open_files, read_at
 from pyhash.formats import Layout, TensorRange, layout_of
-from pyhash.locations import BUNDLE_NAME, TREE_NAME
+from pyhash.locations import OWN_NAMES
 from pyhash.paths import DEFAULT_IGNORED
 
-NOT_SHOWN = frozenset({*DEFAULT_IGNORED, BUNDLE_NAME, TREE_NAME})
+NOT_SHOWN = frozenset({*DEFAULT_IGNORED, *OWN_NAMES})
 UNVERIFIED = "From the headers only: nothing was verified."
 
 

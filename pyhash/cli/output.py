@@ -46,6 +46,13 @@ def write_stderr(text: str) -> None:
         return
 
 
+def raw_line(line: str | bytes) -> str | bytes:
+    """Return a line with names for programs: bytes, which are written as they are, as
+    ``sha256sum`` does; but where a terminal would get it a string, which will be escaped.
+    """
+    return os.fsdecode(line) if is_terminal(sys.stdout) else os.fsencode(line)
+
+
 def silence_stdout() -> None:
     """Let what is still in the buffer go nowhere, so that the interpreter's own flush at its end
     does not fail, complain and change the exit code.

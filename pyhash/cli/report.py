@@ -45,6 +45,8 @@ class Report:
         take half of it for the whole. A reader that went away is no error.
         """
         failure = self._json() if self.settings.format == "json" else self._text()
+        if self.answer.note and not self.settings.quiet:
+            output.write_stderr(f"{printable(self.answer.note)}\n")
         if failure is None:
             return self.answer.exit_code
         failed = replace(
@@ -64,8 +66,6 @@ class Report:
         answer = self.answer
         summary = () if self.settings.quiet else answer.summary
         failure = output.write_stdout(b"".join(map(_encode, (*answer.lines, *summary))))
-        if answer.note and not self.settings.quiet:
-            output.write_stderr(f"{printable(answer.note)}\n")
         if answer.exit_code:
             output.write_stderr("".join(f"{line}\n" for line in refusal_lines(answer)))
         return failure
@@ -100,7 +100,9 @@ def as_object(command: str, answer: Answer) -> dict[str, Any]:
 def refusal_lines(answer: Answer) -> list[str]:
     """Return a refusal or an error as lines for a terminal: what, where, what to do."""
     shown = answer.findings[:SHOWN_FINDINGS]
-    more = len(answer.findings) - len(shown)
+    if len(shown) == 1 and not shown[0].ranges and shown[0].message in answer.message:
+        shown = ()  # the headline has said it
+    more = max(0, len(answer.findings) - SHOWN_FINDINGS)
     return [
         _headline(answer),
         *(f"  {_describe(finding)}" for finding in shown),
@@ -124,7 +126,7 @@ def _describe(finding: Finding) -> str:
 
 
 def _describe_range(damaged: DamagedRange) -> str:
-    where = f"bytes {damaged.start} to {damaged.end}"
+    where = f"bytes [{damaged.start}, {damaged.end})"
     names = damaged.tensors
     if not names:
         return where

@@ -142,11 +142,10 @@ class Stage:
         with pytest.raises(error) as caught:
             self.verify(**named)
         assert type(caught.value) is error
-        findings = getattr(caught.value, "findings", ())
+        found = found_by(caught.value)
         if code is None:
-            assert findings == ()
+            assert not found
         else:
-            found = [(one.code, one.path) for one in findings]
             assert any(pair[0] == code and path in (None, pair[1]) for pair in found), found
         self.expect_not_started(error, *options)
         return caught.value
@@ -160,6 +159,17 @@ class Stage:
         assert finished.stdout == ""
         assert "a fault in pyhash itself" not in finished.stderr
         return finished
+
+
+def found_by(error: errors.PyhashError) -> set[tuple[str, str]]:
+    """Code and path of each finding of an exception."""
+    findings = error.findings if isinstance(error, errors.VerificationError) else ()
+    return {(one.code, one.path) for one in findings}
+
+
+def payload_of(stage: Stage) -> bytes:
+    """The statement in the bundle of the checkpoint."""
+    return signing.load_bundle(stage.bundle.read_bytes(), "model.sig").envelope.payload
 
 
 def sign_payload(stage: Stage, payload: bytes, *, key: Path | None = None) -> None:

@@ -163,6 +163,12 @@ while True:
         break
 """
 
+TOUCH = """
+import mmap, sys
+file = open(sys.argv[1], "rb")
+mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)[2 << 20]
+"""
+
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> faults.Shim:
@@ -232,8 +238,7 @@ def test_lost_blocks(tmp_path: Path) -> None:
             finally:
                 os.close(descriptor)
             assert caught.value.errno == errno.EIO
-            touch = "import mmap, sys; f = open(sys.argv[1], 'rb'); mmap.mmap(f.fileno(), 0, prot=1)[2 << 20]"
-            child = subprocess.run([sys.executable, "-c", touch, path], check=False)
+            child = subprocess.run([sys.executable, "-c", TOUCH, path], check=False)
             assert child.returncode == -signal.SIGBUS
     except loop_image.Unavailable as reason:
         pytest.skip(str(reason))
