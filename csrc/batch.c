@@ -15,11 +15,11 @@ static void empty(struct pyhash_batch *batch)
     batch->nspans = batch->nchunks = batch->nstreams = 0;
 }
 
-enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, unsigned nthreads, size_t wanted)
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted)
 {
     memset(&batch->views, 0, sizeof batch->views);
     empty(batch);
-    return batch->reader->open(&batch->views, batch->reader->capacity(nthreads, wanted));
+    return batch->reader->open(&batch->views, batch->reader->capacity(wanted));
 }
 
 void pyhash_batch_close(struct pyhash_batch *batch)

@@ -31,7 +31,7 @@ struct pyhash_batch {
 };
 
 /* `wanted`: bytes that the caller would like to have in one batch. */
-enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, unsigned nthreads, size_t wanted);
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted);
 void pyhash_batch_close(struct pyhash_batch *batch);
 
 /* Would a piece of `size` bytes in `nspans` spans still fit? */

@@ -193,7 +193,7 @@ static void work(void *shared)
     if (batch) {
         batch->kernel = call->kernel;
         batch->reader = call->reader;
-        status = pyhash_batch_open(batch, call->nthreads, call->nslots * (size_t)PYHASH_SPAN_BYTES);
+        status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES);
     }
     if (status == PYHASH_OK) {
         if (call->nslots > 0)

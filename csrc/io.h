@@ -28,8 +28,8 @@ struct pyhash_views {
 };
 
 struct pyhash_reader_ops {
-    /* Most bytes that are viewed at a time, of `wanted`; a whole number of spans. */
-    size_t (*capacity)(unsigned nthreads, size_t wanted);
+    /* Bytes that are viewed at a time: at least `wanted`; a whole number of spans. */
+    size_t (*capacity)(size_t wanted);
 
     enum pyhash_status (*open)(struct pyhash_views *views, size_t capacity);
 

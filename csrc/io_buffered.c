@@ -12,9 +12,8 @@
 #define ALIGNMENT 4096
 
 /* One span is the smallest view; more only when the caller follows several files at once. */
-static size_t capacity(unsigned nthreads, size_t wanted)
+static size_t capacity(size_t wanted)
 {
-    (void)nthreads;
     return wanted > PYHASH_SPAN_BYTES ? wanted : PYHASH_SPAN_BYTES;
 }
 

@@ -31,11 +31,11 @@ def _main(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         from pyhash import __version__
 
-        return _print(f"pyhash {__version__}\n")
+        return _print(f"pyhash {__version__}")
     if len(arguments) == 1 and arguments[0] in command_table.HELP_OPTIONS:
         return _print(command_table.help_text())
     if not arguments:
-        output.write_stderr(command_table.help_text())
+        output.write_stderr(f"{command_table.help_text()}\n")
         return 2
     from pyhash.cli.group import run
 
@@ -45,7 +45,7 @@ def _main(arguments: list[str]) -> int:
 def _print(text: str) -> int:
     from pyhash.cli import output
 
-    return 0 if output.write_stdout(text.encode()) is None else 3
+    return 0 if output.write_stdout(f"{text}\n".encode()) is None else 3
 
 
 if __name__ == "__main__":

@@ -227,7 +227,7 @@ def check_nodes(nodes: list[bytes], signed_root: bytes) -> None:
 def hash_path(path: Path, ignored: list[str]) -> bytes:
     """The checkpoint root of a directory or of one file; anything but regular files is refused."""
     if path.is_file():
-        return root_of_shards([hash_one(path, path.resolve().name)])
+        return root_of_shards([hash_one(path, path.absolute().name)])
     shards: list[Shard] = []
     walk(path, "", ignored, shards)
     return root_of_shards(shards)

@@ -42,12 +42,11 @@ Exit codes:
 Example:
   pyhash keygen publisher
   pyhash sign my-model --key publisher.key
-  pyhash verify my-model --key publisher.pub
-"""
+  pyhash verify my-model --key publisher.pub"""
 
 
 def help_text() -> str:
-    """Return what ``pyhash --help`` prints. Raises nothing."""
+    """Return what ``pyhash --help`` prints, without the last line's end. Raises nothing."""
     width = max(map(len, COMMANDS))
     lines = (f"  {name.ljust(width)}  {text}" for name, (_, text) in COMMANDS.items())
     return _HELP.format(commands="\n".join(lines))

@@ -110,9 +110,11 @@ class Stage:
     def run(self, *options: object) -> tuple[Finished, bool]:
         """``pyhash run`` under the publisher's key; tells also whether the child was started."""
         started = self.home / "started"
-        started.unlink(missing_ok=True)
         line = ("run", "--key", self.trusted, *options, self.model, "--", "touch", started)
-        return self.commands.run(*line, directory=self.home), started.exists()
+        finished = self.commands.run(*line, directory=self.home)
+        was_started = started.exists()
+        started.unlink(missing_ok=True)
+        return finished, was_started
 
     def expect_verified(self, *options: object, **named: Any) -> pyhash.Verified:
         """It verifies, and the command line starts the child."""

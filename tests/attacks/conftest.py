@@ -35,7 +35,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def stage(prepared: Path, commands: Commands, tmp_path: Path) -> Stage:
+def stage(prepared: Path, commands: Commands, tmp_path: Path) -> Iterator[Stage]:
     """A signed checkpoint that verifies and starts its child."""
     home = tmp_path / "stage"
     shutil.copytree(prepared, home)
@@ -48,4 +48,5 @@ def stage(prepared: Path, commands: Commands, tmp_path: Path) -> Stage:
         commands,
     )
     made.expect_verified()
-    return made
+    yield made
+    shutil.rmtree(home)

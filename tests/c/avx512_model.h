@@ -6,6 +6,8 @@
 #ifndef PYHASH_TEST_AVX512_MODEL_H
 #define PYHASH_TEST_AVX512_MODEL_H
 
+#if defined(__x86_64__)
+
 #include <immintrin.h> /* first, so that it cannot be included once the names below are taken */
 #include <stdint.h>
 #include <stdlib.h>
@@ -174,4 +176,5 @@ MODEL model_shuffle_bytes(model512 a, model512 control)
 #define _mm512_unpackhi_epi64(a, b) model_unpack_qwords(a, b, 2)
 #define _mm512_shuffle_epi8(a, b) model_shuffle_bytes(a, b)
 
+#endif
 #endif

@@ -13,6 +13,18 @@ const uint32_t straight_initial[8] = {
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 };
 
+void straight_advance(uint32_t state[8], const uint8_t *data, size_t nblocks)
+{
+    struct pyhash_lanes lanes;
+
+    for (unsigned i = 0; i < 8; i++)
+        lanes.word[i][0] = state[i];
+    if (nblocks > 0)
+        pyhash_kernel_portable.compress(&lanes, &data, nblocks);
+    for (unsigned i = 0; i < 8; i++)
+        state[i] = lanes.word[i][0];
+}
+
 void straight_resume(const uint32_t state[8], uint64_t before, const uint8_t *data, size_t size,
                      uint8_t *digest)
 {
@@ -20,8 +32,7 @@ void straight_resume(const uint32_t state[8], uint64_t before, const uint8_t *da
     size_t padded = size + 1 + zeros + 8;
     uint64_t bits = 8 * (before + size);
     uint8_t *copy = need_memory(padded);
-    const uint8_t *lane = copy;
-    struct pyhash_lanes lanes;
+    uint32_t words[8];
 
     if (size > 0)
         memcpy(copy, data, size);
@@ -29,11 +40,10 @@ void straight_resume(const uint32_t state[8], uint64_t before, const uint8_t *da
     memset(copy + size + 1, 0, zeros);
     for (unsigned i = 0; i < 8; i++)
         copy[padded - 1 - i] = (uint8_t)(bits >> 8 * i);
-    for (unsigned i = 0; i < 8; i++)
-        lanes.word[i][0] = state[i];
-    pyhash_kernel_portable.compress(&lanes, &lane, padded / 64);
+    memcpy(words, state, sizeof words);
+    straight_advance(words, copy, padded / 64);
     for (unsigned i = 0; i < DIGEST; i++)
-        digest[i] = (uint8_t)(lanes.word[i / 4][0] >> (24 - 8 * (i % 4)));
+        digest[i] = (uint8_t)(words[i / 4] >> (24 - 8 * (i % 4)));
     free(copy);
 }
 

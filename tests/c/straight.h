@@ -14,6 +14,9 @@
 
 extern const uint32_t straight_initial[8];
 
+/* The state after `nblocks` more blocks of 64 bytes. */
+void straight_advance(uint32_t state[8], const uint8_t *data, size_t nblocks);
+
 /* The digest of a message of which `before` bytes are in `state` already and `data` is the rest. */
 void straight_resume(const uint32_t state[8], uint64_t before, const uint8_t *data, size_t size,
                      uint8_t *digest);

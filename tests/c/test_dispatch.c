@@ -16,12 +16,16 @@ static const struct {
     { "shani_x2", PYHASH_CPU_SHANI, 2 },
     { "avx2_x8", PYHASH_CPU_AVX2, 8 },
     { "shani", PYHASH_CPU_SHANI, 1 },
+#elif defined(__aarch64__)
+    { "sha2_x2", PYHASH_CPU_ARM_SHA2, 2 },
+    { "sha2", PYHASH_CPU_ARM_SHA2, 1 },
 #endif
     { "portable", 0, 1 },
 };
 
 #define NEXPECTED (sizeof expected / sizeof expected[0])
-#define ALL_FEATURES (PYHASH_CPU_AVX2 | PYHASH_CPU_AVX512 | PYHASH_CPU_SHANI)
+#define ALL_FEATURES \
+    (PYHASH_CPU_AVX2 | PYHASH_CPU_AVX512 | PYHASH_CPU_SHANI | PYHASH_CPU_ARM_SHA2)
 
 static void check_choice(const char *name, uint32_t features)
 {

@@ -6,6 +6,7 @@
  *
  * usage: test_faults [quick]     quick: fewer rounds, for sanitizers */
 #include <pthread.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 #include "check.h"
@@ -72,7 +73,7 @@ struct shrinking {
 static void wait_for(const uint32_t *stage, uint32_t wanted)
 {
     while (__atomic_load_n(stage, __ATOMIC_ACQUIRE) < wanted)
-        ;
+        sched_yield();
 }
 
 static void *shrink(void *argument)
@@ -147,7 +148,7 @@ static int shrink_once(struct random *random, int fd, const uint8_t *data, size_
 
 static void test_shrinking(struct random *random)
 {
-    const size_t size = 3 * SPAN + 4567, rounds = quick ? 40 : 300;
+    const size_t size = 3 * SPAN + 4567, rounds = quick ? 40 : 200;
     uint8_t *data = need_memory(size), *expected = need_memory(4 * DIGEST);
     size_t nshrank = 0;
     int fd = temp_file();
@@ -167,7 +168,7 @@ static void test_shrinking(struct random *random)
 static void test_shrinking_within_page(struct random *random)
 {
     uint8_t data[3000], expected[DIGEST];
-    size_t nshrank = 0, rounds = quick ? 200 : 3000;
+    size_t nshrank = 0, rounds = quick ? 200 : 1000;
     int fd = temp_file();
 
     random_fill(random, data, sizeof data);
@@ -221,7 +222,7 @@ static void *cancel(void *argument)
     struct pyhash_control *control = argument;
 
     while (__atomic_load_n(&control->bytes_done, __ATOMIC_RELAXED) == 0)
-        ;
+        sched_yield();
     __atomic_store_n(&control->cancel, 1, __ATOMIC_RELAXED);
     return NULL;
 }

@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The readers and the SIGBUS handler from within: pages that are gone, whose signal it was, and
- * what becomes of handlers that stood there before, came later, or were asked for by somebody
- * else. What must end a process is tried in a child. Hashes nothing. */
+/* The SIGBUS handler as the rest of a process sees it: whose signal it was, and what becomes of
+ * handlers that stood there before, come later, or go again. What must end a process is tried in a
+ * child. Hashes nothing. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "check.h"
-#include "io.h"
-#include "temp_file.h"
-
-#define PAGE 4096
-#define WINDOW ((size_t)4 * PAGE)
+#include "views.h"
 
 /* The sanitizers' own handlers would stand where the tests want none. */
 const char *__asan_default_options(void);
@@ -28,16 +23,6 @@ const char *__tsan_default_options(void)
     return "handle_sigbus=0";
 }
 
-static int full_file(void)
-{
-    static const uint8_t ones[WINDOW] = { 1 };
-    int fd = temp_file();
-
-    for (size_t page = 0; page < WINDOW; page += PAGE)
-        write_at(fd, ones, PAGE, page);
-    return fd;
-}
-
 /* A mapping that is none of the engine's, all of whose pages are lost. */
 static volatile const uint8_t *foreign_lost(void)
 {
@@ -49,6 +34,7 @@ static volatile const uint8_t *foreign_lost(void)
     return data;
 }
 
+/* Be one of the threads that the handler stands for. */
 static void enter(struct pyhash_views *views)
 {
     memset(views, 0, sizeof *views);
@@ -58,73 +44,6 @@ static void enter(struct pyhash_views *views)
 static void leave(struct pyhash_views *views)
 {
     pyhash_reader_mmap.close(views);
-}
-
-/* --- lost pages of views --------------------------------------------------------------------- */
-
-static void acquire(const struct pyhash_reader_ops *reader, struct pyhash_views *views, int fd)
-{
-    struct pyhash_error error = { 0 };
-    enum pyhash_status status = reader->acquire(views, fd, 0, WINDOW, &error);
-
-    CHECK(status == PYHASH_OK, "%s, errno %d", pyhash_status_text(status), error.os_errno);
-}
-
-static void check_release(const struct pyhash_reader_ops *reader, struct pyhash_views *views,
-                          enum pyhash_status expected, unsigned view, uint64_t offset)
-{
-    struct pyhash_error error = { 0 };
-    unsigned index = 99;
-    enum pyhash_status status = reader->release(views, &index, &error);
-
-    CHECK(status == expected, "%s", pyhash_status_text(status));
-    CHECK(views->nviews == 0 && views->lost == NULL, "%u views left", views->nviews);
-    if (status == PYHASH_OK)
-        return;
-    CHECK(index == view && error.offset == offset, "view %u, byte %zu", index,
-          (size_t)error.offset);
-    CHECK(error.os_errno == (status == PYHASH_ERR_READ ? EIO : 0), "errno %d", error.os_errno);
-}
-
-/* Let one of two files shrink, look at its third page or not, and perhaps let it grow again. */
-static void check_lost(const struct pyhash_reader_ops *reader, unsigned which, int look, int regrow,
-                       enum pyhash_status expected)
-{
-    const size_t new_size = PAGE + 10;
-    struct pyhash_views views;
-    int fds[2] = { full_file(), full_file() };
-    int is_mapped = reader == &pyhash_reader_mmap;
-    volatile const uint8_t *data;
-
-    memset(&views, 0, sizeof views);
-    CHECK(reader->open(&views, reader->capacity(1, 2 * WINDOW)) == PYHASH_OK, "open");
-    acquire(reader, &views, fds[0]);
-    acquire(reader, &views, fds[1]);
-    data = views.view[which].data;
-    NEED(ftruncate(fds[which], (off_t)new_size) == 0);
-    if (look) {
-        CHECK(data[2 * PAGE + 5] == (is_mapped ? 0 : data[5]) || !is_mapped, "not zeros");
-        CHECK(views.view[!which].data[0] == 1, "the other view was touched");
-    }
-    if (regrow)
-        NEED(ftruncate(fds[which], (off_t)WINDOW) == 0);
-    check_release(reader, &views, expected, which, regrow ? 2 * PAGE + 5 : new_size);
-    acquire(reader, &views, fds[!which]);
-    check_release(reader, &views, PYHASH_OK, 0, 0);
-    reader->close(&views);
-    close(fds[0]);
-    close(fds[1]);
-}
-
-static void test_lost_views(void)
-{
-    for (unsigned which = 0; which < 2; which++) {
-        check_lost(&pyhash_reader_mmap, which, 1, 0, PYHASH_ERR_SHRANK);
-        check_lost(&pyhash_reader_mmap, which, 0, 0, PYHASH_ERR_SHRANK);
-        check_lost(&pyhash_reader_mmap, which, 1, 1, PYHASH_ERR_READ);
-        check_lost(&pyhash_reader_buffered, which, 1, 0, PYHASH_ERR_SHRANK);
-        check_lost(&pyhash_reader_buffered, which, 0, 0, PYHASH_ERR_SHRANK);
-    }
 }
 
 /* --- other people's handlers ----------------------------------------------------------------- */
@@ -428,7 +347,6 @@ static void test_endings(void)
 int main(void)
 {
     test_restored();
-    test_lost_views();
     test_chained();
     test_forged_address();
     test_endings();
