@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pyhash import errors, files
+from pyhash.paths import decode_name
 
 if TYPE_CHECKING:
     from pyhash.hashing import Options
@@ -120,7 +121,7 @@ def _sha256(listings: Sequence[files.Listing], options: Options) -> list[FileDig
         "",
         False,
         tuple(
-            files.CheckpointFile(os.path.realpath(one.location), one.files[0].identity)
+            files.CheckpointFile(decode_name(os.path.realpath(one.location)), one.files[0].identity)
             for one in listings
         ),
         (),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from pyhash import errors, limits
 from pyhash.errors import Finding
+from pyhash.paths import decode_name, encode_path
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 KINDS = {
@@ -99,7 +100,7 @@ def list_checkpoint(
     text = os.fspath(location)
     with _reading(text):
         status = os.stat(text)
-        name = os.path.basename(os.path.abspath(text))
+        name = decode_name(os.path.basename(os.path.abspath(text)))
         if not stat.S_ISDIR(status.st_mode):
             if not stat.S_ISREG(status.st_mode):
                 raise errors.ReadError(f"{text}: neither a directory nor a regular file", text)
@@ -133,14 +134,15 @@ class _Walk:
                 f"{prefix}: deeper than {limits.MAX_PATH_DEPTH} directories", self.location
             )
         with os.scandir(descriptor) as entries:
-            names = sorted(entry.name for entry in entries)
+            names = sorted(decode_name(entry.name) for entry in entries)
         for name in names:
             path = prefix + name
             if self.ignore(path):
                 continue
             mode = self._entry(descriptor, name, path)
             if stat.S_ISDIR(mode):
-                child = os.open(name, OPEN_FLAGS | os.O_DIRECTORY, dir_fd=descriptor)
+                flags = OPEN_FLAGS | os.O_DIRECTORY
+                child = os.open(encode_path(name), flags, dir_fd=descriptor)
                 try:
                     self.directory(child, path + "/", depth + 1)
                 finally:
@@ -148,16 +150,14 @@ class _Walk:
 
     def _entry(self, descriptor: int, name: str, path: str) -> int:
         """Take down one entry; returns its mode."""
-        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        status = os.stat(encode_path(name), dir_fd=descriptor, follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
         if not _is_text(name):
             self._refuse(path, "a name that is not UTF-8")
             return 0
         if path in self.own:
             if kind != stat.S_IFREG:
-                self._refuse(
-                    path, f"a {KINDS.get(kind, 'directory')} where a file of ours belongs"
-                )
+                self._refuse(path, f"a {KINDS.get(kind, 'directory')} where a file of ours belongs")
             return 0
         if kind == stat.S_IFREG:
             self.files.append(CheckpointFile(path, _identity(status)))
@@ -221,10 +221,12 @@ def read_small(location: str | os.PathLike[str], limit: int) -> bytes:
     """
     text = os.fspath(location)
     with _reading(text), open(text, "rb", opener=_open_regular) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise errors.LimitError(f"{text}: more than {limit} bytes", text)
-    return data
+        # A file without end, or a huge sparse one, must not even be begun.
+        if os.fstat(file.fileno()).st_size <= limit:
+            data = file.read(limit + 1)
+            if len(data) <= limit:
+                return data
+    raise errors.LimitError(f"{text}: more than {limit} bytes", text)
 
 
 def read_at(path: str, descriptor: int) -> Callable[[int, int], bytes]:
@@ -274,7 +276,7 @@ def _open_one(listing: Listing, root: int | None, path: str) -> int:
     # comparison of identities refuses; O_NONBLOCK, so that a pipe in place of it cannot hang us.
     if root is None:
         return os.open(listing.location, OPEN_FLAGS & ~os.O_NOFOLLOW)
-    return os.open(path, OPEN_FLAGS, dir_fd=root)
+    return os.open(encode_path(path), OPEN_FLAGS, dir_fd=root)
 
 
 def _identity(status: os.stat_result) -> Identity:

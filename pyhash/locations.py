@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from pyhash.paths import decode_name
+
 BUNDLE_NAME, TREE_NAME = "model.sig", "model.tree"  # in a checkpoint's directory
 BUNDLE_SUFFIX, TREE_SUFFIX = ".sig", ".tree"  # beside a checkpoint that is one file
 
@@ -35,4 +37,4 @@ def inside(path: str | os.PathLike[str], name: str) -> str | None:
     directory = os.path.realpath(os.path.dirname(name) or ".")
     relative = os.path.relpath(os.path.join(directory, os.path.basename(name)), root)
     outside = relative == "." or relative == ".." or relative.startswith("../")
-    return None if outside else relative
+    return None if outside else decode_name(relative)

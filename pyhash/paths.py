@@ -6,6 +6,7 @@ Text only: nothing here asks the file system whether a path exists or what it is
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
@@ -17,6 +18,30 @@ from pyhash.strict_json import show
 DEFAULT_IGNORED = (".git", ".gitattributes", ".github", ".gitignore")
 
 _PATTERN_CHARACTERS = frozenset("*?[")
+
+
+def decode_name(name: str) -> str:
+    """Return a path as UTF-8 reads it, whatever the locale: what is signed must not depend on it.
+
+    Args:
+        name: As Python's functions return it, decoded by the encoding of the locale.
+
+    Returns:
+        The path; bytes that are not UTF-8 have become lone surrogates. Raises nothing.
+    """
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def encode_path(path: str) -> bytes:
+    """Return the bytes that the system knows a path by: the inverse of ``decode_name``.
+
+    Args:
+        path: What ``decode_name`` returned.
+
+    Raises:
+        UnicodeEncodeError: It has surrogates that ``decode_name`` does not make.
+    """
+    return path.encode("utf-8", "surrogateescape")
 
 
 def check_path(path: str, *, source: str | None = None) -> None:

@@ -10,7 +10,7 @@ signed. This module only cuts it up: callers fold each shard's nodes to the sign
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pyhash import limits
 from pyhash.errors import FormatError, LimitError
@@ -22,6 +22,18 @@ NODE_BYTES = 32
 
 _HEADER = struct.Struct(">12sIQQ")
 _VERSION_OFFSET, _SHARDS_OFFSET, _NODES_OFFSET = 12, 16, 24
+
+
+def tree_bytes(sizes: Iterable[int]) -> int:
+    """Return how long the tree file for shards of these sizes is. Pure, thread-safe.
+
+    Args:
+        sizes: Size in bytes of each shard.
+
+    Returns:
+        Bytes. Raises nothing.
+    """
+    return _HEADER.size + NODE_BYTES * sum(map(span_count, sizes))
 
 
 def dump_tree(span_nodes: Sequence[bytes]) -> bytes:

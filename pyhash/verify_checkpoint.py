@@ -276,8 +276,9 @@ def _signed_nodes(manifest: Manifest, tree_path: str) -> tuple[memoryview, ...]:
     if manifest.root is None:
         return ()
     sizes = [shard.size or 0 for shard in manifest.shards]
+    limit = min(tree_file.tree_bytes(sizes), limits.MAX_TREE_FILE_BYTES)
     try:
-        data = files.read_small(tree_path, limits.MAX_TREE_FILE_BYTES)
+        data = files.read_small(tree_path, limit)
         return tree_file.load_tree(data, sizes, tree_path)
     except errors.CheckError:
         return ()

@@ -14,6 +14,49 @@ from typing import Any
 import reference as ref
 from reference_recipes import Json
 
+# Section 8.1, in a few words each.
+RULES = {
+    "P1": "a path that is not UTF-8",
+    "P2": "a path that is empty or has an empty component",
+    "P3": "a path with a component '.' or '..'",
+    "P4": "a path with a zero byte",
+    "P5": "a path of more than 4,096 bytes",
+    "P6": "a path of more than 64 components",
+    "L1": "no shard",
+    "L2": "more than 1,000,000 shards",
+    "L3": "two equal paths",
+    "L4": "a path that is a directory of another path",
+    "L5": "a shard of more than 2^44 bytes",
+    "J1": "not UTF-8, or a byte order mark",
+    "J2": "not one JSON value",
+    "J3": "an object with the same key twice",
+    "J4": "half of a surrogate pair",
+    "J5": "an integer beyond 2^53 - 1, or a number that is not finite",
+    "J6": "too large, too deep or too many values",
+    "S1": "not exactly the four fields of a statement",
+    "S2": "another _type",
+    "S3": "another predicateType",
+    "S4": "not exactly one subject with a name",
+    "S5": "a digest of the subject is missing, malformed or not asked for",
+    "S6": "not exactly the two fields of the predicate",
+    "S7": "serialization is not as it must be",
+    "S8": "ignore_paths is not an array of strings",
+    "S9": "a resource is not as it must be",
+    "S10": "annotations are not as they must be",
+    "S11": "pyhash-v1 in the subject or in a resource, but not everywhere",
+    "S12": "sha256 of the subject is not the OMS root",
+    "S13": "pyhash-v1 of the subject is not the checkpoint root",
+    "S14": "a shard that is left out, too",
+    "T1": "the magic bytes are not there",
+    "T2": "shorter than its header",
+    "T3": "another version",
+    "T4": "another number of shards than in the statement",
+    "T5": "another number of span nodes than the sizes call for",
+    "T6": "another length than the header calls for",
+    "T7": "more than 2^30 bytes",
+    "T8": "span nodes that do not fold to the signed root",
+    "R1": "not the one spelling of a checkpoint root",
+}
 LIMIT_RULES = {"P5", "P6", "L2", "L5", "J6", "T7"}
 OTHER_KINDS = {"T8": "unused", "R1": "usage"}
 
@@ -52,18 +95,10 @@ PATHS = [
     ("too-many-bytes-fewer-characters", "P5", "\u65e5".encode() * 1365 + b"xx"),
     ("too-deep", "P6", b"/".join([b"d"] * 65)),
 ]
-WORDS = {
-    "P1": "not UTF-8",
-    "P2": "an empty component",
-    "P3": "a component '.' or '..'",
-    "P4": "a zero byte",
-    "P5": "4,097 bytes",
-    "P6": "65 components",
-}
 
 
 def paths() -> list[Json]:
-    return [vector(name, rule, WORDS[rule], path_hex=path.hex()) for name, rule, path in PATHS]
+    return [vector(name, rule, RULES[rule], path_hex=path.hex()) for name, rule, path in PATHS]
 
 
 def lists() -> list[Json]:
@@ -104,7 +139,7 @@ ROOTS = [
 
 
 def roots() -> list[Json]:
-    return [vector(name, "R1", "not the one spelling", text=text) for name, text in ROOTS]
+    return [vector(name, "R1", RULES["R1"], text=text) for name, text in ROOTS]
 
 
 # --- tree files ----------------------------------------------------------------------------------

@@ -6,13 +6,12 @@ See reference_refused.py for what the fields of a vector mean.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import reference as ref
 from reference_recipes import Json
-from reference_refused import vector
+from reference_refused import RULES, vector
 from reference_samples import (
     changed,
     compact,
@@ -24,6 +23,7 @@ from reference_samples import (
 )
 
 Change = Callable[[Json], object]
+
 
 def put(place: str, value: Any) -> Change:
     """A change that sets one field; a place is like ``predicate resources 0 name``."""
@@ -67,7 +67,7 @@ NOTE = f"{RESOURCES} 1 annotations pyhash-v1"
 ROOT = "ab" * 32
 
 # Name, rule, change. The roots are made to fit again, so that only one thing is wrong.
-SEALED_AGAIN_KIND: list[tuple[str, str, Change]] = [
+SEALED_AGAIN: list[tuple[str, str, Change]] = [
     ("type-missing", "S1", drop("_type")),
     ("unknown-field", "S1", put("extra", 1)),
     ("type-v0.1", "S2", put("_type", "https://in-toto.io/Statement/v0.1")),
@@ -80,6 +80,7 @@ SEALED_AGAIN_KIND: list[tuple[str, str, Change]] = [
     ("predicate-field-unknown", "S6", put("predicate pyhash-v1", {})),
     ("method-unknown", "S7", put(f"{SERIALIZATION} method", "shards")),
     ("method-missing", "S7", drop(f"{SERIALIZATION} method")),
+    ("single-dot", "P3", lambda s: (rename(".")(s), resources(s).__delitem__(slice(1, None)))),
     ("serialization-unknown-field", "S7", put(f"{SERIALIZATION} shard_size", 1_000_000)),
     ("serialization-array", "S7", put(SERIALIZATION, [])),
     ("ignore-paths-string", "S8", put(f"{SERIALIZATION} ignore_paths", ".git")),
@@ -146,6 +147,7 @@ UNSEALED: list[tuple[str, str, Change]] = [
 ]
 ONLY_OMS: list[tuple[str, str, Change]] = [
     ("oms-root-missing", "S5", drop(f"{DIGEST} sha256")),
+    ("one-level-too-deep", "J6", put(f"{RESOURCES} 0 annotations deep", nested(60))),
     ("oms-root-changed", "S12", put(f"{DIGEST} sha256", ROOT)),
     ("oms-root-upper-case", "S5", lambda s: upper(s["subject"][0]["digest"], "sha256")),
     ("file-digest-changed", "S12", put(f"{RESOURCES} 1 digest", ROOT)),
@@ -168,7 +170,7 @@ ONLY_OMS: list[tuple[str, str, Change]] = [
 ]  # fmt: skip
 ONLY_OWN: list[tuple[str, str, Change]] = [
     ("oms-root-there", "S5", put(f"{DIGEST} sha256", ROOT)),
-    ("root-missing", "S5", drop(f"{DIGEST} pyhash-v1")),
+    ("subject-root-missing", "S5", drop(f"{DIGEST} pyhash-v1")),
     ("subject-unknown-field", "S4", put(f"{SUBJECT} annotations", {})),
     ("file-digest-there", "S9", put(f"{RESOURCES} 1 digest", ROOT)),
     ("algorithm-there", "S9", put(f"{RESOURCES} 1 algorithm", "sha256")),
@@ -178,7 +180,12 @@ ONLY_OWN: list[tuple[str, str, Change]] = [
     ("ignore-paths-missing", "S7", drop(f"{SERIALIZATION} ignore_paths")),
     ("hash-type-there", "S7", put(f"{SERIALIZATION} hash_type", "sha256")),
     ("method-of-oms", "S7", put(f"{SERIALIZATION} method", "files")),
-    ("predicate-type-of-oms", "S7", put("predicateType", ref.OMS_TYPE)),
+]
+ONLY_FOREIGN: list[tuple[str, str, Change]] = [
+    ("dot-among-others", "P3", rename(".")),
+    ("oms-root-missing", "S5", drop(f"{DIGEST} sha256")),
+    ("path-outside", "P3", rename("../../x")),
+    ("same-name-twice", "L3", rename("a.b")),
 ]
 
 
@@ -193,8 +200,10 @@ def note_of(statement: Json) -> Json:
 def upper(where: Json, field: str) -> None:
     where[field] = where[field].upper()
 
+
 # Changes of the text of the OMS statement: what to look for, what to put there.
 REPLACED: list[tuple[str, str, str, str]] = [
+    ("something-behind-the-end", "J2", '"model.tree"]}}}', '"model.tree"]}}}x'),
     ("comma-behind-last", "J2", "}}}", "},}}"),
     ("comment", "J2", "{", "/* */{"),
     ("nan", "J2", '"size":65537', '"size":NaN'),
@@ -231,22 +240,45 @@ WHOLE: list[tuple[str, str, str]] = [
 
 
 def statements() -> list[Json]:
-    found = [
-        one("sealed-again", name, rule, changed(make, change))
-        for name, rule, change in SEALED_AGAIN
-        for make in (oms_statement, own_statement)
+    oms, own, foreign = (
+        ("oms", oms_statement),
+        ("own", own_statement),
+        ("foreign", foreign_statement),
+    )
+    found = []
+    for table, kinds, make in (
+        (SEALED_AGAIN, (oms, own), changed),
+        (UNSEALED, (oms, own), spoiled),
+        (ONLY_OMS, (oms,), spoiled),
+        (ONLY_OWN, (own,), spoiled),
+        (ONLY_FOREIGN, (foreign,), changed),
+    ):
+        found += [
+            vector(f"{kind}-{name}", rule, RULES[rule], payload=compact(make(start, change)))
+            for name, rule, change in table
+            for kind, start in kinds
+        ]
+    good = compact(oms_statement())
+    for name, rule, old, new in REPLACED:
+        found.append(vector(name, rule, RULES[rule], payload=good.replace(old, new, 1)))
+    found += [vector(name, rule, RULES[rule], payload=payload) for name, rule, payload in WHOLE]
+    for name, data in not_utf_8(good.encode("utf-8")):
+        found.append(vector(name, "J1", RULES["J1"], payload_hex=data.hex()))
+    return found
+
+
+def spoiled(make: Callable[[], Json], change: Change) -> Json:
+    statement = make()
+    change(statement)
+    return statement
+
+
+def not_utf_8(good: bytes) -> list[tuple[str, bytes]]:
+    return [
+        ("byte-order-mark", b"\xef\xbb\xbf" + good),
+        ("utf-16", good.decode("utf-8").encode("utf-16")),
+        ("latin-1", good.replace(b"tiny-model", b"tiny-mod\xe8l")),
+        ("raw-surrogate", good.replace(b"tiny-model", b"tiny-\xed\xa0\xbd")),
+        ("overlong", good.replace(b"weights.bin", b"weights\xc0\xafbin")),
+        ("behind-the-end", good + b"\xff"),
     ]
-    found += [
-        one("unsealed", name, rule, spoiled(make, change))
-        for name, rule, change in UNSEALED
-        for make in (oms_statement, own_statement)
-    ]
-    found += [
-        one("unsealed", name, rule, spoiled(oms_statement, change))
-        for name, rule, change in ONLY_OMS
-    ]
-    found += [
-        one("unsealed", name, rule, spoiled(own_statement, change))
-        for name, rule, change in ONLY_OWN
-    ]
-    return found + texts()

@@ -56,7 +56,10 @@ def oms_statement(files: dict[str, bytes] = STATEMENT_FILES) -> Json:
 def own_statement(files: dict[str, bytes] = STATEMENT_FILES) -> Json:
     statement = oms_statement(files)
     statement["predicateType"] = ref.OWN_TYPE
-    statement["predicate"]["serialization"] = {"method": "pyhash-v1", "ignore_paths": list(ref.LEFT_OUT)}
+    statement["predicate"]["serialization"] = {
+        "method": "pyhash-v1",
+        "ignore_paths": list(ref.LEFT_OUT),
+    }
     del statement["subject"][0]["digest"]["sha256"]
     for resource in statement["predicate"]["resources"]:
         del resource["algorithm"], resource["digest"]

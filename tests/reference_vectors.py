@@ -283,6 +283,7 @@ def statement_vector(name: str, why: str, payload: str) -> Json:
 def all_vectors() -> dict[str, bytes]:
     """Every vector file by its path below tests/vectors/v1."""
     import reference_refused
+    import reference_refused_statements
 
     valid = {
         "shards": shards(),
@@ -293,7 +294,9 @@ def all_vectors() -> dict[str, bytes]:
         "statements": [statement_vector(*one) for one in statement_texts()],
     }
     found = {f"valid/{name}.json": vectors for name, vectors in valid.items()}
-    found |= {f"invalid/{name}.json": one for name, one in reference_refused.refused().items()}
+    refused = reference_refused.refused()
+    refused["statements"] = reference_refused_statements.statements()
+    found |= {f"invalid/{name}.json": vectors for name, vectors in refused.items()}
     return {
         name: (json.dumps({"format": "pyhash-v1", "vectors": vectors}, indent=1) + "\n").encode()
         for name, vectors in found.items()

@@ -14,7 +14,13 @@ import os
 import sys
 from typing import Any
 
-PRELOADED = ("pyhash.cli.group", "pyhash.cli.run", "pyhash.gate", "pyhash.signing.ecdsa")
+PRELOADED = (
+    "cryptography.hazmat.primitives.asymmetric.ec",
+    "cryptography.hazmat.primitives.serialization",
+    "pyhash.cli.group",
+    "pyhash.cli.run",
+    "pyhash.gate",
+)
 
 
 def _become(request: dict[str, Any]) -> int:

@@ -163,6 +163,18 @@ class Stage:
         return finished
 
 
+def make_stage(home: Path, commands: Commands) -> Stage:
+    """The stage in a directory that conftest.py has prepared."""
+    return Stage(
+        home,
+        home / "model",
+        home / "publisher.key",
+        home / "publisher.pub",
+        home / "attacker.key",
+        commands,
+    )
+
+
 def found_by(error: errors.PyhashError) -> set[tuple[str, str]]:
     """Code and path of each finding of an exception."""
     findings = error.findings if isinstance(error, errors.VerificationError) else ()

@@ -26,11 +26,14 @@ from pyhash.errors import (
     UnsignedError,
     UsageError,
 )
+from pyhash.signing.dsse import pae
 from tests.attacks._stage import Stage, payload_of, read_json, sign_payload, write_json
 from tests.support import mutations as do
 from tests.support.attacks import make_victim
 
 Json = dict[str, Any]
+
+OLD_MEDIA_TYPE = "application/vnd.dev.sigstore.bundle+json"
 
 # Order of the group of P-256 (FIPS 186-5, SP 800-186).
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -188,7 +191,7 @@ def _s_is_zero(fields: Json) -> None:
         (_put("verificationMaterial", value={}), FormatError),
         (_put("verificationMaterial", "tlogEntries", value=[{}]), FormatError),
         (
-            _put("mediaType", value="application/vnd.dev.sigstore.bundle+json;version=0.2"),
+            _put("mediaType", value=f"{OLD_MEDIA_TYPE};version=0.2"),
             FormatError,
         ),
         (_put("mediaType", value="application/json"), FormatError),
@@ -227,7 +230,7 @@ def test_signature_over_something_else(payload: bytes, stage: Stage) -> None:
 
 def test_type_that_was_signed_but_is_no_statement(stage: Stage) -> None:
     payload, kind = payload_of(stage), "application/json"
-    signature = signing.load_signer(stage.key).sign(signing.dsse.pae(kind, payload))
+    signature = signing.load_signer(stage.key).sign(pae(kind, payload))
     stage.bundle.write_bytes(
         signing.dump_bundle(
             signing.Bundle(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 import pyhash
-from pyhash.errors import ClosureError
+from pyhash.errors import ClosureError, MissingShardError
 from tests.attacks._stage import Stage, read_json, sign_blindly, write_json
 from tests.support import mutations as do
 
@@ -91,7 +91,7 @@ def test_code_that_was_signed_cannot_be_taken_away(stage: Stage) -> None:
     pyhash.sign(stage.model, stage.key)
     stage.expect_verified()
     (stage.model / "modeling.py").unlink()
-    stage.expect_refused(pyhash.errors.MissingShardError, code="missing", path="modeling.py")
+    stage.expect_refused(MissingShardError, code="missing", path="modeling.py")
 
 
 def test_deep_configuration(stage: Stage) -> None:

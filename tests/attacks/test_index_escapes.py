@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import pyhash
-from pyhash.errors import ClosureError
+from pyhash.errors import ClosureError, DigestMismatchError
 from tests.attacks._stage import Stage, read_json, sign_blindly, write_json
 from tests.support import mutations as do
 
@@ -106,6 +106,6 @@ def test_wrong_bytes_count_more_than_where_they_lead(stage: Stage) -> None:
     _point(stage, "../outside.safetensors")
     sign_blindly(stage)
     do.flip_byte(stage.model / do.SHARD_3, -1)
-    error = stage.expect_refused(pyhash.errors.DigestMismatchError, code="closure", path=do.INDEX)
+    error = stage.expect_refused(DigestMismatchError, code="closure", path=do.INDEX)
     assert isinstance(error, pyhash.VerificationError)
     assert [one.code for one in error.findings] == ["digest", "closure"]

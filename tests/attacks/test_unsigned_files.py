@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import pyhash
-from pyhash.errors import MissingShardError, UnexpectedFileError
+from pyhash.errors import DigestMismatchError, MissingShardError, UnexpectedFileError
 from tests.attacks._stage import Stage, found_by, payload_of, sign_payload
 from tests.support import mutations as do
 
@@ -44,7 +44,7 @@ def test_no_ignored_path_reaches_further_than_its_name(stage: Stage) -> None:
 def test_signed_files_cannot_be_ignored(stage: Stage) -> None:
     do.flip_byte(stage.model / "config.json", 0)
     stage.expect_refused(
-        pyhash.errors.DigestMismatchError,
+        DigestMismatchError,
         code="digest",
         path="config.json",
         options=("--ignore", "config.json"),

@@ -243,7 +243,7 @@ def test_damage_is_located(signed: Signed) -> None:
 
 
 def test_damage_as_json(signed: Signed) -> None:
-    for offset in (MIB - 5, 2 * MIB + 5):
+    for offset in (MIB + 5, 3 * MIB + 5):
         command_line.flip_bit(signed.shard, offset)
     code, found = verify_object(signed)
     assert (code, found["result"], found["root"], found["guarantee"]) == (1, "refused", None, None)
@@ -252,11 +252,11 @@ def test_damage_as_json(signed: Signed) -> None:
     assert len(finding["expected"]) == len(finding["actual"]) == 64
     assert finding["expected"] != finding["actual"]
     first, second = finding["ranges"]
-    assert (first["start"], first["end"]) == (0, MIB)
-    assert (second["start"], second["end"]) == (2 * MIB, 3 * MIB)
-    owner = owner_of(signed.shard, 2 * MIB + 5)
-    assert owner in second["tensors"]
-    assert owner not in first["tensors"]
+    assert (first["start"], first["end"]) == (MIB, 2 * MIB)
+    assert (second["start"], second["end"]) == (3 * MIB, 4 * MIB)
+    assert owner_of(signed.shard, MIB + 5) in first["tensors"]
+    assert owner_of(signed.shard, 3 * MIB + 5) in second["tensors"]
+    assert not {*first["tensors"]} & {*second["tensors"]}
 
 
 def owner_of(shard: Path, offset: int) -> str:

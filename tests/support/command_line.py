@@ -20,7 +20,7 @@ from tests.support import checkpoints
 COMMAND = [sys.executable, "-m", "pyhash"]
 LIMIT_SECONDS = 120
 SHARD = "model-00002-of-00002.safetensors"  # of ``signed_checkpoint``
-SHARD_BYTES = 3 << 20
+SHARD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
