@@ -59,9 +59,9 @@ def amount(size: int) -> str:
     """Return a number of bytes as a person reads it: ``512 B``, ``3.2 GB`` (powers of 1000)."""
     if size < 1000:
         return f"{size} B"
-    value = float(size)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 999.95 or unit == "TB":
+    value, unit = size / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if value < 999.95:
             break
+        value, unit = value / 1000, larger
     return f"{value:.1f} {unit}"

@@ -10,7 +10,7 @@
 static void test_selection(void)
 {
     const struct pyhash_reader_ops *automatic;
-    int file = temp_file(), proc = open("/proc/self/maps", O_RDONLY);
+    int file = temp_file(), proc = open("/proc/version", O_RDONLY);
 
     NEED(proc >= 0);
     CHECK(pyhash_select_reader(PYHASH_READER_MMAP, proc) == &pyhash_reader_mmap, "mmap");

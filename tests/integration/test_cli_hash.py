@@ -48,7 +48,7 @@ Run = Callable[..., tuple[int, bytes, str]]
 
 
 @pytest.fixture
-def run(
+def run_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> Run:
     """Run ``hash`` in this process, in an empty directory: exit code, output, error output."""
@@ -76,13 +76,13 @@ def sha256sum(*arguments: bytes | str, cwd: Path) -> subprocess.CompletedProcess
 # --- roots --------------------------------------------------------------------------------------
 
 
-def test_root_of_a_checkpoint(run: Run, tmp_path: Path) -> None:
+def test_root_of_a_checkpoint(run_hash: Run, tmp_path: Path) -> None:
     model = checkpoints.make_hf_checkpoint(tmp_path / "model", shards=2)
     (model / "empty").touch()
     (model / ".gitignore").write_text("*")
     root = reference.hash_path(model, reference.LEFT_OUT).hex()
-    assert run("model") == (0, f"pyhash-v1:{root}  model\n".encode(), "")
-    found = json.loads(run("model", "--format", "json")[1])
+    assert run_hash("model") == (0, f"pyhash-v1:{root}  model\n".encode(), "")
+    found = json.loads(run_hash("model", "--format", "json")[1])
     assert (found["root"], found["result"]) == (f"pyhash-v1:{root}", "ok")
     assert (found["checkpoint"], found["guarantee"], found["key"]) == ("model", None, None)
     names = set(os.listdir(model)) - {".gitignore"}
@@ -90,22 +90,22 @@ def test_root_of_a_checkpoint(run: Run, tmp_path: Path) -> None:
     assert found["bytes"] == sum((model / name).stat().st_size for name in names)
 
 
-def test_root_of_one_file(run: Run, tmp_path: Path) -> None:
+def test_root_of_one_file(run_hash: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     root = reference.hash_path(tmp_path / "file", []).hex()
-    assert run("file") == (0, f"pyhash-v1:{root}  file\n".encode(), "")
+    assert run_hash("file") == (0, f"pyhash-v1:{root}  file\n".encode(), "")
 
 
-def test_a_checkpoint_with_a_link_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_checkpoint_with_a_link_is_refused(run_hash: Run, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/link").symlink_to("elsewhere")
-    code, out, err = run("model")
+    code, out, err = run_hash("model")
     assert (code, out) == (1, b"")
     assert "symbolic link" in err
 
 
-def test_a_model_that_is_not_there(run: Run) -> None:
-    code, out, err = run("missing")
+def test_a_model_that_is_not_there(run_hash: Run) -> None:
+    code, out, err = run_hash("missing")
     assert (code, out) == (3, b"")
     assert err == "error: missing: No such file or directory\n"
 
@@ -129,20 +129,20 @@ def test_the_same_lines_as_sha256sum(odd_files: list[bytes], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("algorithm", ORACLES)
-def test_digests_of_files(algorithm: str, run: Run, tmp_path: Path) -> None:
+def test_digests_of_files(algorithm: str, run_hash: Run, tmp_path: Path) -> None:
     contents = {"empty": b"", "small": b"content", "large": bytes(range(256)) * 9000}
     for name, data in contents.items():
         (tmp_path / name).write_bytes(data)
-    code, out, err = run("--algorithm", algorithm, *contents)
+    code, out, err = run_hash("--algorithm", algorithm, *contents)
     expected = [f"{ORACLES[algorithm](data)}  {name}" for name, data in contents.items()]
     assert (code, out.decode().splitlines(), err) == (0, expected, "")
 
 
-def test_a_file_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read(run_hash: Run, tmp_path: Path) -> None:
     (tmp_path / "good").write_bytes(b"content")
     (tmp_path / "directory").mkdir()
     arguments = ("--algorithm", "sha256", "missing", "good", "directory")
-    code, out, err = run(*arguments)
+    code, out, err = run_hash(*arguments)
     assert code == 3
     assert out.decode() == f"{hashlib.sha256(b'content').hexdigest()}  good\n"
     assert err.splitlines() == [
@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
         "  missing: No such file or directory",
         "  directory: a directory",
     ]
-    found = json.loads(run(*arguments, "--format", "json")[1])
+    found = json.loads(run_hash(*arguments, "--format", "json")[1])
     assert (found["result"], found["exit_code"], found["algorithm"]) == ("error", 3, "sha256")
     assert [finding["code"] for finding in found["findings"]] == ["unreadable", "unreadable"]
     assert found["digests"] == [
@@ -216,18 +216,18 @@ def test_our_own_list_with_carriage_returns(odd_files: list[bytes], tmp_path: Pa
 
 
 @pytest.mark.parametrize("algorithm", ORACLES)
-def test_a_list_of_every_algorithm(algorithm: str, run: Run, tmp_path: Path) -> None:
+def test_a_list_of_every_algorithm(algorithm: str, run_hash: Run, tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(b"content")
     (tmp_path / "two").write_bytes(b"")
-    (tmp_path / "list").write_bytes(run("--algorithm", algorithm, "one", "two")[1])
+    (tmp_path / "list").write_bytes(run_hash("--algorithm", algorithm, "one", "two")[1])
     check = ("--check", "list", "--algorithm", algorithm)
-    assert run(*check) == (0, b"one: OK\ntwo: OK\n", "")
-    assert run(*check, "--quiet") == (0, b"", "")
+    assert run_hash(*check) == (0, b"one: OK\ntwo: OK\n", "")
+    assert run_hash(*check, "--quiet") == (0, b"", "")
     (tmp_path / "two").write_bytes(b"more")
-    code, out, err = run(*check)
+    code, out, err = run_hash(*check)
     assert (code, out) == (1, b"one: OK\ntwo: FAILED\n")
     assert err.startswith("refused: of 2 files, 1 differ and 0 could not be read\n")
-    assert run(*check, "--quiet")[1] == b"two: FAILED\n"
+    assert run_hash(*check, "--quiet")[1] == b"two: FAILED\n"
 
 
 def listed(tmp_path: Path, contents: dict[str, bytes]) -> None:
@@ -249,7 +249,7 @@ def listed(tmp_path: Path, contents: dict[str, bytes]) -> None:
     ],
 )
 def test_differing_and_unreadable_files_of_a_list(
-    damaged: dict[str, Any], code: int, result: str, run: Run, tmp_path: Path
+    damaged: dict[str, Any], code: int, result: str, run_hash: Run, tmp_path: Path
 ) -> None:
     listed(tmp_path, {"one": b"1", "two": b"2", "three": b"3"})
     for name, data in damaged.items():
@@ -257,13 +257,13 @@ def test_differing_and_unreadable_files_of_a_list(
             (tmp_path / name).unlink()
         else:
             (tmp_path / name).write_bytes(data)
-    found_code, out, _ = run("--check", "list")
+    found_code, out, _ = run_hash("--check", "list")
     verdicts = {
         name: "FAILED open or read" if data is None else "FAILED" for name, data in damaged.items()
     }
     lines = [f"{name}: {verdicts.get(name, 'OK')}" for name in ("one", "two", "three")]
     assert (found_code, out.decode().splitlines()) == (code, lines)
-    found = json.loads(run("--check", "list", "--format", "json")[1])
+    found = json.loads(run_hash("--check", "list", "--format", "json")[1])
     assert (found["exit_code"], found["result"], found["files"]) == (code, result, 3)
     assert {finding["path"] for finding in found["findings"]} == set(damaged)
     for finding in found["findings"]:
@@ -297,25 +297,25 @@ DIGEST = b"0" * 64
         b"SHA256 (name) = " + DIGEST + b"\n",
     ],
 )
-def test_a_malformed_list_cannot_be_checked(data: bytes, run: Run, tmp_path: Path) -> None:
+def test_a_malformed_list_cannot_be_checked(data: bytes, run_hash: Run, tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(data)
     (tmp_path / "name").write_bytes(b"")
-    code, out, err = run("--check", "list")
+    code, out, err = run_hash("--check", "list")
     assert (code, out) == (3, b"")
     assert err.startswith("error: list: ")
     assert err.count("\n") == 1
 
 
 def test_a_list_that_is_not_there_or_too_large(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_hash: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("--check", "list")[0] == 3
+    assert run_hash("--check", "list")[0] == 3
     listed(tmp_path, {"one": b"1"})
     monkeypatch.setattr("pyhash.limits.MAX_DIGEST_LIST_BYTES", 70)
     assert len((tmp_path / "list").read_bytes()) == 70
-    assert run("--check", "list")[0] == 0
+    assert run_hash("--check", "list")[0] == 0
     monkeypatch.setattr("pyhash.limits.MAX_DIGEST_LIST_BYTES", 69)
-    assert run("--check", "list")[0] == 3
+    assert run_hash("--check", "list")[0] == 3
 
 
 def test_a_list_as_others_write_it() -> None:

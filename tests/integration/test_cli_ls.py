@@ -13,26 +13,16 @@ import pytest
 import safetensors
 
 from pyhash import _native
-from pyhash.cli import doctor, group
+from pyhash.cli import doctor
 from tests.support import checkpoints
 
 Run = Callable[..., tuple[int, str, str]]
 NOTE = "From the headers only: nothing was verified.\n"
 
 
-@pytest.fixture
-def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
-) -> Run:
-    """Run a command in this process, in an empty directory: exit code and both outputs."""
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = group.run(arguments)
-        out, err = capsysbinary.readouterr()
-        return code, out.decode(), err.decode()
-
-    return run
 
 
 def test_a_sharded_checkpoint(run: Run, tmp_path: Path) -> None:
