@@ -15,6 +15,7 @@ from typing import Any
 
 from pyhash import _native, errors, files, limits, locations, merkle
 from pyhash.paths import DEFAULT_IGNORED
+from pyhash.processors import usable_processors
 
 # What is never part of a checkpoint: what stands beside it by our own hand or version control.
 IGNORED = (*DEFAULT_IGNORED, *locations.OWN_NAMES)
@@ -32,7 +33,8 @@ class Options:
     """How to hash; never what comes out.
 
     Attributes:
-        threads: Threads of the engine; None: the processors that this process may use.
+        threads: Threads of the engine; None: the processors that this process may use, by its
+            cpuset and the quota of its cgroup.
         reader: ``auto``, ``mmap`` or ``buffered``.
         kernel: Name of a kernel; None: the fastest here, as measured.
         progress: Called with (bytes done, bytes in all) about 20 times a second, on the calling
@@ -51,7 +53,7 @@ class Options:
             UsageError: Fewer than one were asked for.
         """
         if self.threads is None:
-            return len(os.sched_getaffinity(0))
+            return usable_processors()
         if self.threads < 1:
             raise errors.UsageError(f"{self.threads} threads cannot hash anything")
         return self.threads
