@@ -15,11 +15,11 @@ static void empty(struct pyhash_batch *batch)
     batch->nspans = batch->nchunks = batch->nstreams = 0;
 }
 
-enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted)
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads)
 {
     memset(&batch->views, 0, sizeof batch->views);
     empty(batch);
-    return batch->reader->open(&batch->views, batch->reader->capacity(wanted));
+    return batch->reader->open(&batch->views, wanted, nthreads);
 }
 
 void pyhash_batch_close(struct pyhash_batch *batch)
@@ -29,7 +29,7 @@ void pyhash_batch_close(struct pyhash_batch *batch)
 
 int pyhash_batch_fits(const struct pyhash_batch *batch, uint64_t size, size_t nspans)
 {
-    return batch->views.nviews < PYHASH_MAX_VIEWS && batch->nstreams < PYHASH_MAX_VIEWS
+    return batch->views.nviews < batch->views.max_views && batch->nstreams < PYHASH_MAX_VIEWS
            && batch->nspans + nspans <= PYHASH_BATCH_SPANS
            && batch->bytes + size <= batch->views.capacity;
 }
@@ -60,6 +60,13 @@ static void add_stream(struct pyhash_batch *batch, const uint8_t *data, size_t s
     *(middle(batch) - ++batch->nstreams) = (struct pyhash_job){
         .data = data, .size = size, .state = stream->state, .before = before, .digest = digest,
     };
+}
+
+void pyhash_batch_announce(struct pyhash_batch *batch, const struct pyhash_range *range,
+                           uint64_t offset, size_t size)
+{
+    if (range->fd >= 0 && size > 0)
+        batch->reader->announce(&batch->views, range->fd, offset, size);
 }
 
 /* The bytes themselves: the caller's memory where it lies, a file through the reader. */

@@ -31,11 +31,15 @@ struct pyhash_batch {
 };
 
 /* `wanted`: bytes that the caller would like to have in one batch. */
-enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted);
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads);
 void pyhash_batch_close(struct pyhash_batch *batch);
 
 /* Would a piece of `size` bytes in `nspans` spans still fit? */
 int pyhash_batch_fits(const struct pyhash_batch *batch, uint64_t size, size_t nspans);
+
+/* Say that a piece will soon be added; only a hint to the reader, which must take such. */
+void pyhash_batch_announce(struct pyhash_batch *batch, const struct pyhash_range *range,
+                           uint64_t offset, size_t size);
 
 /* Add [offset, offset + size) of a range; with `stream` also to that file's digest, which ends
  * with the range. The piece must fit. */

@@ -20,9 +20,11 @@ struct feature {
     uint32_t ebx7;   /* CPUID leaf 7, sub-leaf 0 */
 };
 
+/* The vector kernels' byte shuffle, VPSHUFB, is part of AVX2. SSSE3 is asked for as well because
+ * emulators can be told to leave it out, and then refuse both; no real processor is like that. */
 static const struct feature features[] = {
-    { PYHASH_CPU_AVX2, XCR0_AVX, bit_AVX, bit_AVX2 },
-    { PYHASH_CPU_AVX512, XCR0_AVX512, bit_AVX, bit_AVX2 | bit_AVX512F | bit_AVX512BW },
+    { PYHASH_CPU_AVX2, XCR0_AVX, bit_AVX | bit_SSSE3, bit_AVX2 },
+    { PYHASH_CPU_AVX512, XCR0_AVX512, bit_AVX | bit_SSSE3, bit_AVX2 | bit_AVX512F | bit_AVX512BW },
     { PYHASH_CPU_SHANI, 0, bit_SSSE3 | bit_SSE4_1, bit_SHA },
 };
 

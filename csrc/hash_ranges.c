@@ -86,41 +86,76 @@ static size_t find_range(const struct call *call, uint64_t span)
     return low;
 }
 
-/* Hash spans [span, end) of all: pieces as large as the batch takes, across range borders. */
-static int hash_extent(struct call *call, struct pyhash_batch *batch, uint64_t span, uint64_t end)
+/* Spans [first, end) of all ranges together. */
+struct extent {
+    uint64_t first, end;
+};
+
+/* A run of bytes of one range that becomes one view. */
+struct piece {
+    size_t index;
+    uint64_t offset;
+    size_t size, nspans;
+};
+
+/* The piece that begins at span `span`: as long as extent, range and reader let it be. */
+static struct piece next_piece(const struct call *call, uint64_t span, uint64_t end)
 {
-    size_t most = batch->views.capacity / PYHASH_SPAN_BYTES;
+    size_t index = find_range(call, span), most = call->reader->max_view / PYHASH_SPAN_BYTES;
+    const struct pyhash_range *range = &call->ranges[index];
+    uint64_t last = call->first_span[index + 1] < end ? call->first_span[index + 1] : end;
+    uint64_t nspans = last - span < most ? last - span : most;
+    uint64_t offset = range->start + (span - call->first_span[index]) * PYHASH_SPAN_BYTES;
+    uint64_t rest = range->end - offset, whole = nspans * PYHASH_SPAN_BYTES;
 
-    while (span < end) {
-        size_t index = find_range(call, span);
-        const struct pyhash_range *range = &call->ranges[index];
-        uint64_t last = call->first_span[index + 1] < end ? call->first_span[index + 1] : end;
-        size_t nspans = last - span < most ? (size_t)(last - span) : most;
-        uint64_t offset = range->start + (span - call->first_span[index]) * PYHASH_SPAN_BYTES;
-        uint64_t rest = range->end - offset;
-        size_t size = rest < nspans * PYHASH_SPAN_BYTES ? (size_t)rest
-                                                        : nspans * (size_t)PYHASH_SPAN_BYTES;
+    return (struct piece){ index, offset, (size_t)(rest < whole ? rest : whole), (size_t)nspans };
+}
 
-        if (!pyhash_batch_fits(batch, size, nspans) && !run(call, batch))
+static struct extent take_extent(struct call *call)
+{
+    const uint64_t total = call->first_span[call->nranges];
+    uint64_t first = __atomic_fetch_add(&call->next, call->extent, __ATOMIC_RELAXED);
+
+    if (first >= total)
+        return (struct extent){ total, total };
+    return (struct extent){ first, total - first < call->extent ? total : first + call->extent };
+}
+
+static void announce_extent(const struct call *call, struct pyhash_batch *batch,
+                            struct extent extent)
+{
+    while (call->reader->announce && extent.first < extent.end) {
+        struct piece piece = next_piece(call, extent.first, extent.end);
+
+        pyhash_batch_announce(batch, &call->ranges[piece.index], piece.offset, piece.size);
+        extent.first += piece.nspans;
+    }
+}
+
+static int hash_extent(struct call *call, struct pyhash_batch *batch, struct extent extent)
+{
+    while (extent.first < extent.end) {
+        struct piece piece = next_piece(call, extent.first, extent.end);
+
+        if (!pyhash_batch_fits(batch, piece.size, piece.nspans) && !run(call, batch))
             return 0;
-        if (!add(call, batch, index, offset, size, NULL))
+        if (!add(call, batch, piece.index, piece.offset, piece.size, NULL))
             return 0;
-        span += nspans;
+        extent.first += piece.nspans;
     }
     return run(call, batch);
 }
 
+/* One extent is hashed while the next one is being read. */
 static void take_extents(struct call *call, struct pyhash_batch *batch)
 {
-    const uint64_t total = call->first_span[call->nranges];
+    struct extent now = take_extent(call), next;
 
-    while (!should_stop(call)) {
-        uint64_t span = __atomic_fetch_add(&call->next, call->extent, __ATOMIC_RELAXED);
-
-        if (span >= total)
-            return;
-        if (!hash_extent(call, batch, span,
-                         total - span < call->extent ? total : span + call->extent))
+    announce_extent(call, batch, now);
+    for (; now.first < now.end && !should_stop(call); now = next) {
+        next = take_extent(call);
+        announce_extent(call, batch, next);
+        if (!hash_extent(call, batch, now))
             return;
     }
 }
@@ -133,11 +168,11 @@ struct slot {
     struct pyhash_stream stream;
 };
 
-static unsigned fill_slots(struct call *call, struct slot *slots)
+static unsigned fill_slots(struct call *call, struct slot *slots, unsigned nslots)
 {
     unsigned busy = 0;
 
-    for (unsigned s = 0; s < call->nslots; s++) {
+    for (unsigned s = 0; s < nslots; s++) {
         if (!slots[s].busy) {
             uint64_t index = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED);
 
@@ -157,6 +192,7 @@ static int advance_slots(struct call *call, struct pyhash_batch *batch, struct s
 {
     size_t share = batch->views.capacity / PYHASH_SPAN_BYTES / busy * PYHASH_SPAN_BYTES;
 
+    share = share < call->reader->max_view ? share : call->reader->max_view;
     for (unsigned s = 0; s < call->nslots; s++) {
         const struct pyhash_range *range = &call->ranges[slots[s].index];
         uint64_t rest = range->end - slots[s].offset;
@@ -168,6 +204,9 @@ static int advance_slots(struct call *call, struct pyhash_batch *batch, struct s
             return 0;
         slots[s].offset += size;
         slots[s].busy = slots[s].offset < range->end;
+        rest -= size;
+        if (slots[s].busy && call->reader->announce)
+            pyhash_batch_announce(batch, range, slots[s].offset, rest < share ? (size_t)rest : share);
     }
     return run(call, batch);
 }
@@ -175,9 +214,10 @@ static int advance_slots(struct call *call, struct pyhash_batch *batch, struct s
 static void follow_files(struct call *call, struct pyhash_batch *batch)
 {
     struct slot slots[PYHASH_MAX_VIEWS] = { 0 };
+    unsigned nslots = call->nslots < batch->views.max_views ? call->nslots : batch->views.max_views;
     unsigned busy;
 
-    while (!should_stop(call) && (busy = fill_slots(call, slots)) > 0) {
+    while (!should_stop(call) && (busy = fill_slots(call, slots, nslots)) > 0) {
         if (!advance_slots(call, batch, slots, busy))
             return;
     }
@@ -193,7 +233,7 @@ static void work(void *shared)
     if (batch) {
         batch->kernel = call->kernel;
         batch->reader = call->reader;
-        status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES);
+        status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads);
     }
     if (status == PYHASH_OK) {
         if (call->nslots > 0)
@@ -202,6 +242,8 @@ static void work(void *shared)
             take_extents(call, batch);
         /* What an error left in the batch is let go of unhashed. */
         batch->reader->release(&batch->views, &(unsigned){ 0 }, &none);
+        if (call->control)
+            __atomic_fetch_or(&call->control->notes, batch->views.notes, __ATOMIC_RELAXED);
         pyhash_batch_close(batch);
     } else {
         fail(call, status, &none);

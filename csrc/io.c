@@ -3,6 +3,7 @@
 #include "io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -32,9 +33,11 @@ const struct pyhash_reader_ops *pyhash_select_reader(uint32_t reader, int fd)
 {
     switch (reader) {
     case PYHASH_READER_AUTO:
-        return fd < 0 || is_local(fd) ? &pyhash_reader_mmap : &pyhash_reader_buffered;
+        return fd < 0 || is_local(fd) ? &pyhash_reader_auto : &pyhash_reader_buffered;
     case PYHASH_READER_MMAP:
         return &pyhash_reader_mmap;
+    case PYHASH_READER_DIRECT:
+        return &pyhash_reader_direct;
     case PYHASH_READER_BUFFERED:
         return &pyhash_reader_buffered;
     default:
@@ -45,9 +48,15 @@ const struct pyhash_reader_ops *pyhash_select_reader(uint32_t reader, int fd)
 enum pyhash_status pyhash_check_file(int fd, uint64_t end, struct pyhash_error *error)
 {
     struct stat st;
+    int flags = fcntl(fd, F_GETFL);
 
-    if (fstat(fd, &st) != 0) {
+    if (flags < 0 || fstat(fd, &st) != 0) {
         error->os_errno = errno;
+        return PYHASH_ERR_READ;
+    }
+    /* The direct reader opens the file anew and would not notice. */
+    if ((flags & O_ACCMODE) == O_WRONLY || (flags & O_PATH)) {
+        error->os_errno = EBADF;
         return PYHASH_ERR_READ;
     }
     if (!S_ISREG(st.st_mode))

@@ -16,6 +16,7 @@ struct pyhash_view {
     size_t size;
     int fd;
     uint64_t offset;
+    int is_mapped;
 };
 
 /* What one worker holds of its reader. */
@@ -24,14 +25,23 @@ struct pyhash_views {
     unsigned nviews;
     uint8_t *buffer;                    /* buffered reader: `capacity` bytes */
     size_t capacity, used;
+    unsigned nthreads;                  /* workers that share the machine */
+    unsigned max_views;                 /* most views at a time, at most PYHASH_MAX_VIEWS */
     const uint8_t *volatile lost;       /* mmap reader: first address whose page could not be had */
+    struct pyhash_direct *direct;       /* direct reader: its own state; NULL: not opened */
+    uint32_t notes;                     /* bits of enum pyhash_note */
 };
 
 struct pyhash_reader_ops {
-    /* Bytes that are viewed at a time: at least `wanted`; a whole number of spans. */
-    size_t (*capacity)(size_t wanted);
+    /* Most bytes of one view; a whole number of spans. */
+    size_t max_view;
 
-    enum pyhash_status (*open)(struct pyhash_views *views, size_t capacity);
+    /* Make ready views, which are all zeros, and set their capacity to at least `wanted` bytes, a
+     * whole number of spans. `nthreads` workers will do the same. */
+    enum pyhash_status (*open)(struct pyhash_views *views, size_t wanted, unsigned nthreads);
+
+    /* Say that a view will soon be asked for. Only a hint; NULL: this reader takes none. */
+    void (*announce)(struct pyhash_views *views, int fd, uint64_t offset, size_t size);
 
     /* Add a view of [offset, offset + size), offset a multiple of 1 MiB, size > 0. On failure
      * error->os_errno and error->offset are filled in. */
@@ -48,6 +58,13 @@ struct pyhash_reader_ops {
 };
 
 extern const struct pyhash_reader_ops pyhash_reader_mmap, pyhash_reader_buffered;
+extern const struct pyhash_reader_ops pyhash_reader_direct, pyhash_reader_auto;
+
+/* Direct reader, for `auto`: make its buffers ready, unless they are; is there room for a view; was
+ * this view announced, and is it read or being read? */
+enum pyhash_status pyhash_direct_open(struct pyhash_views *views);
+int pyhash_direct_has_room(const struct pyhash_views *views);
+int pyhash_direct_holds(const struct pyhash_views *views, int fd, uint64_t offset);
 
 /* The reader for a request. `fd`: a file of the call, whose file system AUTO asks; -1: memory,
  * which is hashed where it lies whatever the reader.

@@ -12,15 +12,12 @@
 #define ALIGNMENT 4096
 
 /* One span is the smallest view; more only when the caller follows several files at once. */
-static size_t capacity(size_t wanted)
+static enum pyhash_status open_views(struct pyhash_views *views, size_t wanted, unsigned nthreads)
 {
-    return wanted > PYHASH_SPAN_BYTES ? wanted : PYHASH_SPAN_BYTES;
-}
-
-static enum pyhash_status open_views(struct pyhash_views *views, size_t bytes)
-{
-    views->capacity = bytes;
-    views->buffer = aligned_alloc(ALIGNMENT, bytes);
+    views->nthreads = nthreads;
+    views->capacity = wanted > PYHASH_SPAN_BYTES ? wanted : PYHASH_SPAN_BYTES;
+    views->max_views = PYHASH_MAX_VIEWS;
+    views->buffer = aligned_alloc(ALIGNMENT, views->capacity);
     return views->buffer ? PYHASH_OK : PYHASH_ERR_MEMORY;
 }
 
@@ -42,7 +39,9 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
         }
         done += (size_t)n;
     }
-    views->view[views->nviews++] = (struct pyhash_view){ buffer, size, fd, offset };
+    views->view[views->nviews++] = (struct pyhash_view){
+        .data = buffer, .size = size, .fd = fd, .offset = offset,
+    };
     views->used += size;
     return PYHASH_OK;
 }
@@ -70,5 +69,9 @@ static void close_views(struct pyhash_views *views)
 }
 
 const struct pyhash_reader_ops pyhash_reader_buffered = {
-    capacity, open_views, acquire, release, close_views,
+    .max_view = PYHASH_SPAN_BYTES,
+    .open = open_views,
+    .acquire = acquire,
+    .release = release,
+    .close = close_views,
 };

@@ -16,14 +16,11 @@
  * (MADV_POPULATE_READ) gain what it cost. */
 #define WINDOW_BYTES (4 * PYHASH_SPAN_BYTES)
 
-static size_t capacity(size_t wanted)
+static enum pyhash_status open_views(struct pyhash_views *views, size_t wanted, unsigned nthreads)
 {
-    return wanted > WINDOW_BYTES ? wanted : (size_t)WINDOW_BYTES;
-}
-
-static enum pyhash_status open_views(struct pyhash_views *views, size_t bytes)
-{
-    views->capacity = bytes;
+    views->nthreads = nthreads;
+    views->capacity = wanted > WINDOW_BYTES ? wanted : (size_t)WINDOW_BYTES;
+    views->max_views = PYHASH_MAX_VIEWS;
     return pyhash_map_guard_enter(views) == 0 ? PYHASH_OK : PYHASH_ERR_MEMORY;
 }
 
@@ -37,7 +34,7 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
         error->offset = offset;
         return errno == ENOMEM ? PYHASH_ERR_MEMORY : PYHASH_ERR_READ;
     }
-    views->view[views->nviews] = (struct pyhash_view){ data, size, fd, offset };
+    views->view[views->nviews] = (struct pyhash_view){ data, size, fd, offset, 1 };
     /* The handler may run from now on: the view must be complete before it counts. */
     __atomic_signal_fence(__ATOMIC_RELEASE);
     views->nviews++;
@@ -67,6 +64,8 @@ static enum pyhash_status release(struct pyhash_views *views, unsigned *index,
     for (unsigned i = 0; i < views->nviews; i++) {
         const struct pyhash_view *view = &views->view[i];
 
+        if (!view->is_mapped)
+            continue;
         if (status == PYHASH_OK) {
             *index = i;
             status = check_view(view, views->lost, error);
@@ -86,5 +85,9 @@ static void close_views(struct pyhash_views *views)
 }
 
 const struct pyhash_reader_ops pyhash_reader_mmap = {
-    capacity, open_views, acquire, release, close_views,
+    .max_view = WINDOW_BYTES,
+    .open = open_views,
+    .acquire = acquire,
+    .release = release,
+    .close = close_views,
 };

@@ -33,7 +33,7 @@ static int replace_view(struct pyhash_views *views, const uint8_t *address)
         const struct pyhash_view *view = &views->view[i];
         void *base = (void *)(uintptr_t)view->data;
 
-        if (address < view->data || address >= view->data + view->size)
+        if (!view->is_mapped || address < view->data || address >= view->data + view->size)
             continue;
         if (mmap(base, view->size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base) {
             views->lost = address;

@@ -26,10 +26,18 @@ enum pyhash_status {
 
 /* How bytes of a file are reached. */
 enum pyhash_reader {
-    PYHASH_READER_AUTO = 0,       /* mmap on local file systems, buffered on all others */
+    PYHASH_READER_AUTO = 0,       /* local file systems: mmap what is in the page cache, direct what
+                                     is not; all others: buffered */
     PYHASH_READER_MMAP = 1,       /* windows of the file, mapped and let go of again */
     PYHASH_READER_BUFFERED = 2,   /* pread into a small buffer that is used again and again */
-    PYHASH_READER_COUNT = 3
+    PYHASH_READER_DIRECT = 3,     /* O_DIRECT, announced ahead by io_uring; past the page cache */
+    PYHASH_READER_COUNT = 4
+};
+
+/* What a call did another way than was asked for; bits of pyhash_control.notes. */
+enum pyhash_note {
+    PYHASH_NOTE_NO_DIRECT = 1,    /* a file system without O_DIRECT: read through the page cache */
+    PYHASH_NOTE_NO_URING = 2      /* no io_uring here: nothing was read ahead */
 };
 
 /* Where a call failed; filled in only when the status is not PYHASH_OK. */
@@ -39,10 +47,11 @@ struct pyhash_error {
     uint64_t offset;              /* first byte of that file that could not be read */
 };
 
-/* Shared with a running call; both fields are read and written atomically. */
+/* Shared with a running call; all fields are read and written atomically. */
 struct pyhash_control {
     uint64_t bytes_done;          /* grows while the call runs; starts at what the caller set */
     uint32_t cancel;              /* set to 1 to stop the call within some milliseconds */
+    uint32_t notes;               /* out: bits of enum pyhash_note */
 };
 
 /* One run of bytes to hash: of an open file, or of memory when fd is -1. */

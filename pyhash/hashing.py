@@ -35,7 +35,7 @@ class Options:
     Attributes:
         threads: Threads of the engine; None: the processors that this process may use, by its
             cpuset and the quota of its cgroup.
-        reader: ``auto``, ``mmap`` or ``buffered``.
+        reader: ``auto``, ``mmap``, ``buffered`` or ``direct``.
         kernel: Name of a kernel; None: the fastest here, as measured.
         progress: Called with (bytes done, bytes in all) about 20 times a second, on the calling
             thread; None: nobody is told.

@@ -135,7 +135,7 @@ def verify(
     doubts = closure.check_closure(listing)  # 4
     digests = _hash(manifest, listing, options or hashing.Options())  # 5, 6
     wrong = _mismatches(manifest, listing, digests, tree_path)  # 7
-    raise_findings([*wrong, *doubts])
+    raise_findings([*wrong, *_of_whole_files(doubts, wrong)])
     return Verified(  # 8
         os.fspath(path),
         manifest,
@@ -261,6 +261,12 @@ def _mismatches(
         _describe(shard, digests[index], nodes[index] if nodes else b"", listing, index)
         for index, shard in wrong
     ]
+
+
+def _of_whole_files(doubts: Sequence[Finding], wrong: Sequence[Finding]) -> list[Finding]:
+    """Leave out what a damaged file seems to say: nobody signed that."""
+    damaged = {finding.path for finding in wrong}
+    return [doubt for doubt in doubts if doubt.path not in damaged]
 
 
 def _expected(shard: ShardEntry) -> bytes | None:

@@ -27,6 +27,7 @@ READERS = {
     "auto": lib.PYHASH_READER_AUTO,
     "mmap": lib.PYHASH_READER_MMAP,
     "buffered": lib.PYHASH_READER_BUFFERED,
+    "direct": lib.PYHASH_READER_DIRECT,
 }
 
 # Below this the call is over sooner than a person could press Ctrl-C, bytes.
@@ -189,7 +190,7 @@ def hash_ranges(
         file_digests: Compute each range's plain SHA-256 too; ranges must start at 0, and the
             longest should come first.
         threads: Threads of the engine, at least 1.
-        reader: ``auto``, ``mmap`` or ``buffered``.
+        reader: ``auto``, ``mmap``, ``buffered`` or ``direct``.
         kernel: Name, or None for the fastest as measured.
         progress: Called on the calling thread, about 20 times a second and once at the end, with
             the bytes hashed so far.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyhash.hashing import Options
 
 FORMATS = ("text", "json")
-READERS = ("auto", "mmap", "buffered")  # as _native.READERS, which would load the engine
+READERS = ("auto", "mmap", "buffered", "direct")  # as _native.READERS, which would load the engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 import pyhash
 from pyhash import errors, files, hashing, manifest, paths, signing
+from tests.support import mutations
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SMALL_BYTES = 80_000  # a shard of two chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,12 @@ class Stage:
         assert finished.stdout == ""
         assert "a fault in pyhash itself" not in finished.stderr
         return finished
+
+
+def make_checkpoint(directory: Path, *, seed: int = 0, shard_bytes: int = SMALL_BYTES) -> Path:
+    """The checkpoint that the attacks know, with shards of another size."""
+    with patch.object(mutations, "SHARD_BYTES", shard_bytes):
+        return mutations.make_victim(directory, seed)
 
 
 def make_stage(home: Path, commands: Commands) -> Stage:

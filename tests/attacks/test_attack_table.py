@@ -13,6 +13,12 @@ from tests.attacks._stage import Stage, sign_blindly
 from tests.support.attacks import AFTER, ATTACKS, BEFORE, Attack
 
 
+@pytest.fixture
+def stage(large_stage: Stage) -> Stage:
+    """Spans matter here."""
+    return large_stage
+
+
 def _cases(when: str) -> list[object]:
     return [
         pytest.param(attack, id=name) for name, attack in ATTACKS.items() if attack.when == when

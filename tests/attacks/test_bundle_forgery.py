@@ -27,9 +27,15 @@ from pyhash.errors import (
     UsageError,
 )
 from pyhash.signing.dsse import pae
-from tests.attacks._stage import Stage, payload_of, read_json, sign_payload, write_json
+from tests.attacks._stage import (
+    Stage,
+    make_checkpoint,
+    payload_of,
+    read_json,
+    sign_payload,
+    write_json,
+)
 from tests.support import mutations as do
-from tests.support.attacks import make_victim
 
 Json = dict[str, Any]
 
@@ -77,7 +83,7 @@ def test_signed_by_another_key_in_nobodys_name(stage: Stage) -> None:
 
 def test_everything_replaced_and_signed_by_the_attacker(stage: Stage) -> None:
     shutil.rmtree(stage.model)
-    make_victim(stage.model, seed=1)
+    make_checkpoint(stage.model, seed=1)
     pyhash.sign(stage.model, stage.attacker)
     pyhash.verify(stage.model, keys=[stage.home / "attacker.pub"])
     stage.expect_refused(SignatureError)
@@ -293,7 +299,7 @@ def test_no_bundle(stage: Stage) -> None:
 def _other(stage: Stage) -> Stage:
     other = Stage(
         stage.home,
-        make_victim(stage.home / "other", seed=1),
+        make_checkpoint(stage.home / "other", seed=1),
         stage.key,
         stage.trusted,
         stage.attacker,

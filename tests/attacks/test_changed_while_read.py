@@ -28,6 +28,12 @@ READERS = ("mmap", "buffered")
 LARGE_BYTES = 48 << 20
 
 
+@pytest.fixture
+def stage(large_stage: Stage) -> Stage:
+    """Spans matter here."""
+    return large_stage
+
+
 class Once:
     """A progress callback that does something the first time it is called."""
 

@@ -20,6 +20,12 @@ from tests.support import mutations as do
 GGUF = Path(__file__).resolve().parents[1] / "vectors/formats/gguf"
 
 
+@pytest.fixture
+def stage(large_stage: Stage) -> Stage:
+    """Spans matter here."""
+    return large_stage
+
+
 def _expect_not_closed(stage: Stage, path: str) -> None:
     with pytest.raises(ClosureError) as caught:
         pyhash.sign(stage.model, stage.key)

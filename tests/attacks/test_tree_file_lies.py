@@ -23,6 +23,12 @@ U64 = (1 << 64) - 1
 Lie = Callable[[Stage], None]
 
 
+@pytest.fixture
+def stage(large_stage: Stage) -> Stage:
+    """Spans matter here."""
+    return large_stage
+
+
 def _write_header(*fields: object) -> Lie:
     def lie(stage: Stage) -> None:
         data = bytearray(stage.tree.read_bytes())

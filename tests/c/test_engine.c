@@ -5,6 +5,7 @@
  * well; test_faults.c has the others.
  *
  * usage: test_engine [quick]     quick: fewer combinations, for sanitizers */
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "check.h"
@@ -27,7 +28,8 @@ struct part {
     const uint8_t *nodes, *digest;
 };
 
-enum way { WAY_AUTO, WAY_MMAP, WAY_BUFFERED, WAY_MEMORY, WAY_MIXED, NWAYS };
+/* WAY_COLD: the automatic reader, the file's pages dropped from the page cache before. */
+enum way { WAY_AUTO, WAY_MMAP, WAY_BUFFERED, WAY_DIRECT, WAY_COLD, WAY_MEMORY, WAY_MIXED, NWAYS };
 
 enum want { WANT_NODES = 1, WANT_DIGESTS = 2 };
 
@@ -84,8 +86,8 @@ static struct part whole(const struct sample *sample)
 static struct pyhash_options options_of(const struct setup *setup)
 {
     static const uint32_t readers[NWAYS] = {
-        PYHASH_READER_AUTO, PYHASH_READER_MMAP, PYHASH_READER_BUFFERED, PYHASH_READER_AUTO,
-        PYHASH_READER_BUFFERED,
+        PYHASH_READER_AUTO, PYHASH_READER_MMAP, PYHASH_READER_BUFFERED, PYHASH_READER_DIRECT,
+        PYHASH_READER_AUTO, PYHASH_READER_AUTO, PYHASH_READER_BUFFERED,
     };
 
     return (struct pyhash_options){ .kernel = next_kernel(), .threads = setup->threads,
@@ -96,6 +98,10 @@ static struct pyhash_range range_of(const struct part *part, size_t index, enum 
 {
     int in_memory = way == WAY_MEMORY || (way == WAY_MIXED && index % 2);
 
+    if (way == WAY_COLD) {
+        fdatasync(part->sample->fd);
+        posix_fadvise(part->sample->fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
     return (struct pyhash_range){
         .fd = in_memory ? -1 : part->sample->fd,
         .memory = in_memory && part->end > 0 ? part->sample->data : NULL,

@@ -15,13 +15,13 @@ static void test_selection(void)
     NEED(proc >= 0);
     CHECK(pyhash_select_reader(PYHASH_READER_MMAP, proc) == &pyhash_reader_mmap, "mmap");
     CHECK(pyhash_select_reader(PYHASH_READER_BUFFERED, file) == &pyhash_reader_buffered, "buffered");
-    CHECK(pyhash_select_reader(PYHASH_READER_AUTO, -1) == &pyhash_reader_mmap, "memory");
+    CHECK(pyhash_select_reader(PYHASH_READER_AUTO, -1) == &pyhash_reader_auto, "memory");
     CHECK(pyhash_select_reader(PYHASH_READER_AUTO, proc) == &pyhash_reader_buffered, "/proc");
     CHECK(pyhash_select_reader(PYHASH_READER_COUNT, file) == NULL, "no such reader");
     automatic = pyhash_select_reader(PYHASH_READER_AUTO, file);
     CHECK(automatic != NULL, "automatic");
     printf("reader of temporary files: %s\n",
-           automatic == &pyhash_reader_mmap ? "mmap" : "buffered");
+           automatic == &pyhash_reader_auto ? "auto" : "buffered");
     close(file);
     close(proc);
 }
@@ -29,16 +29,22 @@ static void test_selection(void)
 /* A worker's window is whole spans, and no less than asked for. */
 static void test_capacity(void)
 {
-    const struct pyhash_reader_ops *readers[] = { &pyhash_reader_mmap, &pyhash_reader_buffered };
+    const struct pyhash_reader_ops *readers[] = { &pyhash_reader_mmap, &pyhash_reader_buffered,
+                                                  &pyhash_reader_direct, &pyhash_reader_auto };
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         for (size_t wanted = 0; wanted <= PYHASH_MAX_VIEWS; wanted++) {
-            size_t bytes = readers[i]->capacity(wanted * PYHASH_SPAN_BYTES);
-            size_t spans = bytes / PYHASH_SPAN_BYTES;
+            struct pyhash_views views = { 0 };
+            enum pyhash_status status = readers[i]->open(&views, wanted * PYHASH_SPAN_BYTES, 2);
+            size_t bytes = views.capacity, spans = bytes / PYHASH_SPAN_BYTES;
 
-            CHECK(bytes % PYHASH_SPAN_BYTES == 0 && spans >= 1 && spans >= wanted
-                      && spans <= PYHASH_MAX_VIEWS,
+            CHECK(status == PYHASH_OK && bytes % PYHASH_SPAN_BYTES == 0 && spans >= 1
+                      && spans >= wanted && spans <= PYHASH_MAX_VIEWS,
                   "%zu bytes where %zu spans were wanted", bytes, wanted);
+            CHECK(views.max_views >= 1 && views.max_views <= PYHASH_MAX_VIEWS, "views");
+            CHECK(readers[i]->max_view >= PYHASH_SPAN_BYTES
+                      && readers[i]->max_view % PYHASH_SPAN_BYTES == 0, "largest view");
+            readers[i]->close(&views);
         }
     }
 }
@@ -56,7 +62,7 @@ static void check_lost(const struct pyhash_reader_ops *reader, unsigned which, i
     volatile const uint8_t *data;
 
     memset(&views, 0, sizeof views);
-    CHECK(reader->open(&views, reader->capacity(2 * WINDOW)) == PYHASH_OK, "open");
+    CHECK(reader->open(&views, 2 * WINDOW, 1) == PYHASH_OK, "open");
     acquire(reader, &views, fds[0]);
     acquire(reader, &views, fds[1]);
     data = views.view[which].data;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -38,7 +39,7 @@ static volatile const uint8_t *foreign_lost(void)
 static void enter(struct pyhash_views *views)
 {
     memset(views, 0, sizeof *views);
-    CHECK(pyhash_reader_mmap.open(views, WINDOW) == PYHASH_OK, "open");
+    CHECK(pyhash_reader_mmap.open(views, WINDOW, 1) == PYHASH_OK, "open");
 }
 
 static void leave(struct pyhash_views *views)
@@ -208,6 +209,7 @@ static int ended_by(void (*act)(void))
 
     NEED(child >= 0);
     if (child == 0) {
+        NEED(setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }) == 0);
         alarm(20);
         act();
         _exit(0);
@@ -292,7 +294,7 @@ static void live_below_many(void)
     struct pyhash_views views = { 0 };
 
     for (int i = 0; i < 100; i++) {
-        if (pyhash_reader_mmap.open(&views, WINDOW) != PYHASH_OK)
+        if (pyhash_reader_mmap.open(&views, WINDOW, 1) != PYHASH_OK)
             break;
         handle_with(say_and_repeat, SA_NODEFER);
         leave(&views);

@@ -89,7 +89,7 @@ def test_each_target_once_each_type_always(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("value", [{}, [], "text", 5, None, {"weight_map": None}, {"a": "../x"}])
+@pytest.mark.parametrize("value", [{}, [], '"text"', 5, None, {"weight_map": None}, {"a": "../x"}])
 def test_index_that_sends_nothing_anywhere(value: object, tmp_path: Path) -> None:
     assert check(tmp_path, **{"m.index": value}) == []
 

@@ -5,8 +5,17 @@
  *
  * SHA256H and SHA256H2 do four rounds on the state as two registers, ABCD and EFGH (Arm ARM,
  * C7.2, "SHA256H"). */
+#if defined(__clang__) && __clang_major__ < 16 && !defined(__ARM_FEATURE_SHA2)
+/* Until version 16, Clang's arm_neon.h shows these intrinsics only where the whole file may use
+ * them, and not to a function with the target attribute. */
+#define __ARM_FEATURE_SHA2 1
 #include <arm_neon.h>
+#undef __ARM_FEATURE_SHA2
+#else
+#include <arm_neon.h>
+#endif
 
+/* GCC's "+crypto" is older than its "+sha2" (GCC 8), and covers it. */
 #if defined(__clang__)
 #define SHA2_TARGET PYHASH_TARGET("sha2")
 #else
@@ -58,7 +67,8 @@ SHA2_TARGET static void compress(struct pyhash_lanes *state, const uint8_t *cons
             __builtin_prefetch(data[j] + offset + PREFETCH_BYTES);
             abcd_before[j] = abcd[j];
             efgh_before[j] = efgh[j];
-            for (size_t i = 0; i < 4; i++)
+            /* Left to itself GCC keeps this loop, and with it the message in memory. */
+            _Pragma("GCC unroll 4") for (size_t i = 0; i < 4; i++)
                 m[j][i] = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(data[j] + offset + 16 * i)));
         }
         SIXTEEN_ROUNDS(0, 1);

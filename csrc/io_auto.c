@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reader for local file systems: pages that are in the page cache are hashed where they lie,
+ * all others are read past it, so that a check neither waits for a copy nor drives out what the
+ * host has cached. Both kinds of view mix in one batch. */
+#include "io.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "merkle.h"
+
+/* Smaller pieces are not worth a read of their own past the cache. */
+#define MIN_DIRECT_BYTES PYHASH_SPAN_BYTES
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* Linux 6.5; one number on all architectures */
+#endif
+#define PAGE_BYTES 4096   /* cachestat counts pages; where they are larger, all looks cold */
+
+struct cachestat_range {
+    uint64_t offset, length;
+};
+
+struct cachestat {
+    uint64_t cached, dirty, writeback, evicted, recently_evicted;
+};
+
+/* Are all pages of that piece in the page cache, or nearly? Where the system does not say, yes: a
+ * mapping is right for both. */
+static int is_resident(int fd, uint64_t offset, size_t size)
+{
+    struct cachestat_range range = { offset, size };
+    struct cachestat stat;
+
+    if (syscall(SYS_cachestat, fd, &range, &stat, 0) != 0)
+        return 1;
+    return stat.cached * PAGE_BYTES + size / 8 >= size;
+}
+
+static int should_go_direct(struct pyhash_views *views, int fd, uint64_t offset, size_t size)
+{
+    if (size < MIN_DIRECT_BYTES || is_resident(fd, offset, size))
+        return 0;
+    /* Its buffers are made only when something turns out to be cold. */
+    return pyhash_direct_open(views) == PYHASH_OK && pyhash_direct_has_room(views);
+}
+
+static enum pyhash_status open_views(struct pyhash_views *views, size_t wanted, unsigned nthreads)
+{
+    return pyhash_reader_mmap.open(views, wanted, nthreads);
+}
+
+static void announce(struct pyhash_views *views, int fd, uint64_t offset, size_t size)
+{
+    if (should_go_direct(views, fd, offset, size))
+        pyhash_reader_direct.announce(views, fd, offset, size);
+}
+
+static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t offset, size_t size,
+                                  struct pyhash_error *error)
+{
+    if (pyhash_direct_holds(views, fd, offset) || should_go_direct(views, fd, offset, size))
+        return pyhash_reader_direct.acquire(views, fd, offset, size, error);
+    return pyhash_reader_mmap.acquire(views, fd, offset, size, error);
+}
+
+static enum pyhash_status release(struct pyhash_views *views, unsigned *index,
+                                  struct pyhash_error *error)
+{
+    enum pyhash_status status = pyhash_reader_mmap.release(views, index, error);
+
+    if (views->direct)
+        pyhash_reader_direct.release(views, index, error);
+    return status;
+}
+
+static void close_views(struct pyhash_views *views)
+{
+    if (views->direct)
+        pyhash_reader_direct.close(views);
+    pyhash_reader_mmap.close(views);
+}
+
+const struct pyhash_reader_ops pyhash_reader_auto = {
+    .max_view = 4 * PYHASH_SPAN_BYTES,
+    .open = open_views,
+    .announce = announce,
+    .acquire = acquire,
+    .release = release,
+    .close = close_views,
+};
