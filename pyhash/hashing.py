@@ -39,12 +39,15 @@ class Options:
         kernel: Name of a kernel; None: the fastest here, as measured.
         progress: Called with (bytes done, bytes in all) about 20 times a second, on the calling
             thread; None: nobody is told.
+        note: Called with a sentence when something was done another, slower way than was asked
+            for, such as reading without O_DIRECT; None: nobody is told.
     """
 
     threads: int | None = None
     reader: str = "auto"
     kernel: str | None = None
     progress: Progress | None = None
+    note: Callable[[str], None] | None = None
 
     def thread_count(self) -> int:
         """Return the number of threads to use.
@@ -277,5 +280,6 @@ def _call(
         threads=options.thread_count(),
         reader=options.reader,
         kernel=options.kernel,
+        note=options.note,
         progress=None if report is None else lambda bytes_done: report(done + bytes_done, total),
     )

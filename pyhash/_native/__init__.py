@@ -30,6 +30,16 @@ READERS = {
     "direct": lib.PYHASH_READER_DIRECT,
 }
 
+# What a call did another way than was asked for: slower, never different.
+NOTES = {
+    lib.PYHASH_NOTE_NO_DIRECT: (
+        "this file system has no O_DIRECT: cold data was read through the page cache"
+    ),
+    lib.PYHASH_NOTE_NO_URING: (
+        "io_uring is not available here: cold data was not read ahead of hashing"
+    ),
+}
+
 # Below this the call is over sooner than a person could press Ctrl-C, bytes.
 INTERRUPTIBLE_BYTES = 32 << 20
 # How often progress is reported, seconds.
@@ -181,6 +191,7 @@ def hash_ranges(
     reader: str = "auto",
     kernel: str | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> list[RangeDigest]:
     """Hash ranges of open files or of memory, over all of them at once.
 
@@ -194,6 +205,7 @@ def hash_ranges(
         kernel: Name, or None for the fastest as measured.
         progress: Called on the calling thread, about 20 times a second and once at the end, with
             the bytes hashed so far.
+        note: Called at the end with each sentence of NOTES that applies.
 
     Returns:
         One result for each range, in their order.
@@ -226,6 +238,9 @@ def hash_ranges(
         _raise(status, error, ranges)
     if progress:
         progress(int(control.bytes_done))
+    for bit, text in NOTES.items():
+        if note and control.notes & bit:
+            note(text)
     return request.results()
 
 

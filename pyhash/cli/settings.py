@@ -16,6 +16,7 @@ import click
 
 from pyhash import errors
 from pyhash.cli import output
+from pyhash.cli.output import write_stderr
 from pyhash.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -58,7 +59,12 @@ class Settings:
             raise errors.UsageError(f"no kernel {self.kernel!r}; there are {', '.join(names)}")
         shown = not self.quiet and output.is_terminal(sys.stderr)
         with progress_bar(shown=shown) as progress:
-            yield Options(self.threads, self.reader, self.kernel, progress)
+            note = None if self.quiet else _note
+            yield Options(self.threads, self.reader, self.kernel, progress, note)
+
+
+def _note(text: str) -> None:
+    write_stderr(f"note: {text}\n")
 
 
 def common_options() -> list[click.Parameter]:

@@ -8,6 +8,7 @@ and ``output`` (two files to write to); the answer is one line, the exit code. T
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 from typing import Any
 
 PRELOADED = (
+    "cryptography.hazmat.backends.openssl.backend",
     "cryptography.hazmat.primitives.asymmetric.ec",
     "cryptography.hazmat.primitives.serialization",
     "pyhash.cli.group",
@@ -44,6 +46,7 @@ def serve() -> None:
     """Answer requests until standard input ends."""
     for module in PRELOADED:
         importlib.import_module(module)
+    gc.freeze()  # what is here now is shared with every child, and stays so
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

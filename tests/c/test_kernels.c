@@ -4,10 +4,13 @@
  * side, and pages that must not be touched. Ends with a report of what ran how. Knows no tree and
  * no file.
  *
- * usage: test_kernels VECTORS [quick]     quick: fewer lengths and counts, for sanitizers */
+ * usage: test_kernels VECTORS [quick | emulated KERNEL...]
+ *   quick      fewer lengths and counts, for sanitizers
+ *   emulated   fewer counts, and the kernels that are named, all of which must run */
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cavp.h"
 #include "check.h"
 #include "cpu_features.h"
 #include "sha256.h"
@@ -16,7 +19,7 @@
 #define MAX_LENGTH 4096
 #define MAX_MESSAGES (2 * PYHASH_MAX_LANES + 1)
 
-enum how { NATIVE, MODELLED, MISSING };
+enum how { NATIVE, MODELLED, MISSING, NOT_NAMED };
 
 struct subject {
     const struct pyhash_kernel *kernel;
@@ -41,7 +44,7 @@ static struct subject subjects[] = {
 
 #define NSUBJECTS (sizeof subjects / sizeof subjects[0])
 
-static int quick;
+static int quick, emulated;
 
 static void check_digest(const struct pyhash_kernel *kernel, const char *what, size_t number,
                          const uint8_t *actual, const uint8_t *expected)
@@ -51,57 +54,7 @@ static void check_digest(const struct pyhash_kernel *kernel, const char *what, s
 
 /* --- NIST's vectors -------------------------------------------------------------------------- */
 
-#define MAX_VECTORS 256
-#define MAX_LINE 16384
-
-struct vector {
-    uint8_t *message;
-    size_t size;
-    uint8_t digest[DIGEST];
-};
-
-static struct {
-    struct vector vectors[MAX_VECTORS];
-    size_t nvectors, nmonte;
-    uint8_t seed[DIGEST], monte[MAX_VECTORS][DIGEST];
-} cavp;
-
-static size_t read_hex(const char *hex, uint8_t *bytes)
-{
-    size_t size = 0;
-    unsigned byte;
-
-    while (sscanf(hex + 2 * size, "%2x", &byte) == 1)
-        bytes[size++] = (uint8_t)byte;
-    return size;
-}
-
-static void load_cavp(const char *path)
-{
-    static char line[MAX_LINE], word[16], first[MAX_LINE], second[MAX_LINE];
-    FILE *file = fopen(path, "r");
-
-    NEED(file != NULL);
-    while (fgets(line, sizeof line, file)) {
-        struct vector *vector = &cavp.vectors[cavp.nvectors];
-
-        CHECK(cavp.nvectors < MAX_VECTORS && cavp.nmonte < MAX_VECTORS, "%s is too long", path);
-        CHECK(sscanf(line, "%15s %16383s %16383s", word, first, second) >= 2, "%s: %s", path, line);
-        if (strcmp(word, "seed") == 0) {
-            read_hex(first, cavp.seed);
-        } else if (strcmp(word, "monte") == 0) {
-            read_hex(first, cavp.monte[cavp.nmonte++]);
-        } else {
-            vector->message = need_memory(strlen(first) / 2);
-            vector->size = strcmp(first, "-") == 0 ? 0 : read_hex(first, vector->message);
-            CHECK(read_hex(second, vector->digest) == DIGEST, "%s: %s", path, line);
-            cavp.nvectors++;
-        }
-    }
-    fclose(file);
-    CHECK(cavp.nvectors == 129 && cavp.nmonte == 100, "%s: %zu and %zu vectors", path,
-          cavp.nvectors, cavp.nmonte);
-}
+static struct cavp cavp;
 
 /* All of them at once, which mixes lengths of 0 to 6400 bytes, then one by one in every lane. */
 static void test_cavp_messages(const struct pyhash_kernel *kernel)
@@ -173,6 +126,18 @@ static void check_count(const struct pyhash_kernel *kernel, const uint8_t *data,
     CHECK(memcmp(digests[count], untouched, DIGEST) == 0, "%s wrote beyond", kernel->name);
 }
 
+/* How many messages the widest kernel that runs is ever given. */
+static size_t most_messages(void)
+{
+    size_t most = 0;
+
+    for (size_t s = 0; s < NSUBJECTS; s++) {
+        if (subjects[s].how <= MODELLED && 2 * subjects[s].kernel->lanes + 1 > most)
+            most = 2 * subjects[s].kernel->lanes + 1;
+    }
+    return most;
+}
+
 /* Lengths that are tried with all counts even where there is only time for some. */
 static int is_special(size_t length)
 {
@@ -183,17 +148,18 @@ static void test_every_length(struct random *random)
 {
     uint8_t *data = need_memory(MAX_MESSAGES * MAX_LENGTH);
     uint8_t expected[MAX_MESSAGES][DIGEST];
+    const size_t nexpected = most_messages();
 
     random_fill(random, data, MAX_MESSAGES * MAX_LENGTH);
     for (size_t length = 0; length <= MAX_LENGTH; length += quick && !is_special(length) ? 7 : 1) {
-        for (size_t j = 0; j < MAX_MESSAGES; j++)
+        for (size_t j = 0; j < nexpected; j++)
             straight_sha256(data + j * length, length, expected[j]);
         for (size_t s = 0; s < NSUBJECTS; s++) {
             const struct pyhash_kernel *kernel = subjects[s].kernel;
             size_t most = 2 * kernel->lanes + 1;
-            int is_slow = quick || subjects[s].how == MODELLED;
+            int is_slow = quick || emulated || subjects[s].how == MODELLED;
 
-            if (subjects[s].how == MISSING)
+            if (subjects[s].how > MODELLED)
                 continue;
             for (size_t count = 1; count <= most; count++) {
                 if (is_slow && !is_special(length) && count != 1 + length % most)
@@ -346,7 +312,7 @@ static void test_guard_pages(const struct pyhash_kernel *kernel, struct random *
 
 static void test_subject(const struct subject *subject, struct random *random)
 {
-    const int is_slow = quick || subject->how == MODELLED;
+    const int is_slow = quick || emulated || subject->how == MODELLED;
     uint8_t data[8192];
 
     random_fill(random, data, sizeof data);
@@ -359,42 +325,58 @@ static void test_subject(const struct subject *subject, struct random *random)
     test_guard_pages(subject->kernel, random);
 }
 
-static int report(void)
+/* What is left to be done with it on this processor, given the names on the command line. */
+static enum how how_to_run(const struct subject *subject, int nnames, char **names)
 {
-    static const char *const words[] = { "ran natively", "ran modelled",
-                                         "did not run: the processor lacks it" };
-    int nnative = 0, nvector = 0;
+    uint32_t required = subject->kernel->required_features;
+    int is_named = !emulated;
+
+    for (int i = 0; i < nnames && subject->how == NATIVE; i++)
+        is_named |= strcmp(names[i], subject->kernel->name) == 0;
+    if (!is_named)
+        return NOT_NAMED;
+    if (subject->how == NATIVE && (required & pyhash_cpu_features()) != required)
+        return MISSING;
+    return subject->how;
+}
+
+static int report(int nnames)
+{
+    const char *const words[] = { emulated ? "ran emulated" : "ran natively", "ran modelled",
+                                  "did not run: the processor lacks it" };
+    int nran = 0, nvector = 0;
 
     for (size_t s = 0; s < NSUBJECTS; s++) {
+        if (subjects[s].how == NOT_NAMED)
+            continue;
         printf("kernel %-12s %s\n", subjects[s].kernel->name, words[subjects[s].how]);
-        nnative += subjects[s].how == NATIVE;
+        nran += subjects[s].how == NATIVE;
         nvector += subjects[s].how == NATIVE && subjects[s].kernel->required_features != 0;
     }
-    if (nvector == 0)
+    if (nvector == 0 && !emulated)
         printf("NOTE: no SIMD kernel ran on this processor, only portable C\n");
-    if (nnative == 0)
-        printf("FAILED: no kernel ran at all\n");
-    return nnative == 0;
+    if (nran == 0 || (emulated && nran != nnames)) {
+        printf("FAILED: %d kernels ran\n", nran);
+        return 1;
+    }
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     struct random random = { .state = 1 };
-    uint32_t features = pyhash_cpu_features();
+    const int nnames = argc > 3 ? argc - 3 : 0;
 
-    CHECK(argc >= 2, "usage: %s VECTORS [quick]", argv[0]);
+    CHECK(argc >= 2, "usage: %s VECTORS [quick | emulated KERNEL...]", argv[0]);
     quick = argc > 2 && strcmp(argv[2], "quick") == 0;
-    load_cavp(argv[1]);
+    emulated = argc > 2 && strcmp(argv[2], "emulated") == 0;
+    load_cavp(&cavp, argv[1]);
     for (size_t s = 0; s < NSUBJECTS; s++) {
-        uint32_t required = subjects[s].kernel->required_features;
-
-        if (subjects[s].how == NATIVE && (required & features) != required)
-            subjects[s].how = MISSING;
-        if (subjects[s].how != MISSING)
+        subjects[s].how = how_to_run(&subjects[s], nnames, argv + argc - nnames);
+        if (subjects[s].how <= MODELLED)
             test_subject(&subjects[s], &random);
     }
     test_every_length(&random);
-    for (size_t i = 0; i < cavp.nvectors; i++)
-        free(cavp.vectors[i].message);
-    return report();
+    free_cavp(&cavp);
+    return report(nnames);
 }
