@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("bench_startup.py", "bench_kernels.py", "bench_checkpoint.py")
+SCRIPTS = ("bench_startup.py", "bench_kernels.py", "bench_reading.py", "bench_checkpoint.py")
 
 
 def main() -> None:

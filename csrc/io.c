@@ -67,3 +67,17 @@ enum pyhash_status pyhash_check_file(int fd, uint64_t end, struct pyhash_error *
     }
     return PYHASH_OK;
 }
+
+enum pyhash_status pyhash_check_views(const struct pyhash_views *views, unsigned *index,
+                                      struct pyhash_error *error)
+{
+    enum pyhash_status status = PYHASH_OK;
+
+    for (unsigned i = 0; i < views->nviews && status == PYHASH_OK; i++) {
+        const struct pyhash_view *view = &views->view[i];
+
+        *index = i;
+        status = pyhash_check_file(view->fd, view->offset + view->size, error);
+    }
+    return status;
+}

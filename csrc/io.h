@@ -74,4 +74,9 @@ const struct pyhash_reader_ops *pyhash_select_reader(uint32_t reader, int fd);
 /* Is [.., end) inside the regular file `fd`? */
 enum pyhash_status pyhash_check_file(int fd, uint64_t end, struct pyhash_error *error);
 
+/* Are all views still inside their files? Asked after the bytes were used: a read that meets a
+ * truncation may return zeros from behind the new end, and nobody else would notice. */
+enum pyhash_status pyhash_check_views(const struct pyhash_views *views, unsigned *index,
+                                      struct pyhash_error *error);
+
 #endif

@@ -49,15 +49,8 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
 static enum pyhash_status release(struct pyhash_views *views, unsigned *index,
                                   struct pyhash_error *error)
 {
-    enum pyhash_status status = PYHASH_OK;
+    enum pyhash_status status = pyhash_check_views(views, index, error);
 
-    /* A read that meets a truncation may return zeros from behind the new end. */
-    for (unsigned i = 0; i < views->nviews && status == PYHASH_OK; i++) {
-        const struct pyhash_view *view = &views->view[i];
-
-        *index = i;
-        status = pyhash_check_file(view->fd, view->offset + view->size, error);
-    }
     views->nviews = 0;
     views->used = 0;
     return status;

@@ -221,15 +221,15 @@ static enum pyhash_status release(struct pyhash_views *views, unsigned *index,
                                   struct pyhash_error *error)
 {
     struct pyhash_direct *direct = views->direct;
+    enum pyhash_status status = pyhash_check_views(views, index, error);
 
-    (void)index, (void)error;
     for (unsigned i = 0; i < direct->nslots; i++) {
         if (direct->slots[i].state == SLOT_VIEWED)
             direct->slots[i].state = SLOT_FREE;
     }
     views->nviews = 0;
     views->used = 0;
-    return PYHASH_OK;
+    return status;
 }
 
 enum pyhash_status pyhash_direct_open(struct pyhash_views *views)

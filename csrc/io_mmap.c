@@ -64,13 +64,13 @@ static enum pyhash_status release(struct pyhash_views *views, unsigned *index,
     for (unsigned i = 0; i < views->nviews; i++) {
         const struct pyhash_view *view = &views->view[i];
 
-        if (!view->is_mapped)
-            continue;
+        /* Those of the direct reader too, where `auto` mixes both. */
         if (status == PYHASH_OK) {
             *index = i;
             status = check_view(view, views->lost, error);
         }
-        munmap((void *)(uintptr_t)view->data, view->size);
+        if (view->is_mapped)
+            munmap((void *)(uintptr_t)view->data, view->size);
     }
     views->nviews = 0;
     views->used = 0;

@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 import pyhash
-from pyhash import closure, gate
+from pyhash import _native, closure, gate
 from pyhash.errors import ChangedWhileReadError, DigestMismatchError, ReadError, TruncatedError
 from pyhash.files import Listing
 from tests.attacks._stage import REPOSITORY, Stage
 from tests.support import mutations as do
 from tests.support.faults import Fault, Shim, compile_shim
 
-READERS = ("mmap", "buffered")
+READERS = tuple(name for name in _native.READERS if name != "auto")
 # From here on the engine runs on a thread of its own, and progress is told meanwhile.
 LARGE_BYTES = 48 << 20
 

@@ -100,6 +100,7 @@ def test_kernel_and_reader_change_nothing(stage: Stage) -> None:
     for options in (
         ("--reader", "mmap"),
         ("--reader", "buffered"),
+        ("--reader", "direct"),
         ("--kernel", "portable"),
         ("--threads", "7"),
         ("--quiet",),

@@ -2,10 +2,16 @@
 /* The readers from within: which one is chosen, what they say of files that shrink while they are
  * viewed, and that a lost page spoils one view and no other. Hashes nothing; the signal handler
  * as others see it has test_sigbus.c. */
-#include "merkle.h"
+#include "batch.h"
 #include "views.h"
 
 /* --- which reader ---------------------------------------------------------------------------- */
+
+static const struct pyhash_reader_ops *const readers[] = {
+    &pyhash_reader_mmap, &pyhash_reader_buffered, &pyhash_reader_direct, &pyhash_reader_auto,
+};
+
+#define NREADERS (sizeof readers / sizeof readers[0])
 
 static void test_selection(void)
 {
@@ -15,6 +21,7 @@ static void test_selection(void)
     NEED(proc >= 0);
     CHECK(pyhash_select_reader(PYHASH_READER_MMAP, proc) == &pyhash_reader_mmap, "mmap");
     CHECK(pyhash_select_reader(PYHASH_READER_BUFFERED, file) == &pyhash_reader_buffered, "buffered");
+    CHECK(pyhash_select_reader(PYHASH_READER_DIRECT, file) == &pyhash_reader_direct, "direct");
     CHECK(pyhash_select_reader(PYHASH_READER_AUTO, -1) == &pyhash_reader_auto, "memory");
     CHECK(pyhash_select_reader(PYHASH_READER_AUTO, proc) == &pyhash_reader_buffered, "/proc");
     CHECK(pyhash_select_reader(PYHASH_READER_COUNT, file) == NULL, "no such reader");
@@ -26,25 +33,31 @@ static void test_selection(void)
     close(proc);
 }
 
-/* A worker's window is whole spans, and no less than asked for. */
+/* A worker's views are whole spans, no fewer than asked for, and as large as promised. */
 static void test_capacity(void)
 {
-    const struct pyhash_reader_ops *readers[] = { &pyhash_reader_mmap, &pyhash_reader_buffered,
-                                                  &pyhash_reader_direct, &pyhash_reader_auto };
+    for (size_t r = 0; r < NREADERS; r++) {
+        size_t most = readers[r]->max_view / PYHASH_SPAN_BYTES;
 
-    for (int i = 0; i < 4; i++) {
-        for (size_t wanted = 0; wanted <= PYHASH_MAX_VIEWS; wanted++) {
-            struct pyhash_views views = { 0 };
-            enum pyhash_status status = readers[i]->open(&views, wanted * PYHASH_SPAN_BYTES, 2);
-            size_t bytes = views.capacity, spans = bytes / PYHASH_SPAN_BYTES;
+        CHECK(most >= 1 && most <= PYHASH_BATCH_SPANS
+                  && readers[r]->max_view % PYHASH_SPAN_BYTES == 0,
+              "reader %zu: %zu bytes", r, readers[r]->max_view);
+        for (size_t wanted = 0; wanted <= PYHASH_MAX_VIEWS; wanted += 4) {
+            for (unsigned threads = 1; threads < 5000; threads = threads * 7 + 1) {
+                struct pyhash_views views = { .nviews = 0 };
+                size_t spans;
 
-            CHECK(status == PYHASH_OK && bytes % PYHASH_SPAN_BYTES == 0 && spans >= 1
-                      && spans >= wanted && spans <= PYHASH_MAX_VIEWS,
-                  "%zu bytes where %zu spans were wanted", bytes, wanted);
-            CHECK(views.max_views >= 1 && views.max_views <= PYHASH_MAX_VIEWS, "views");
-            CHECK(readers[i]->max_view >= PYHASH_SPAN_BYTES
-                      && readers[i]->max_view % PYHASH_SPAN_BYTES == 0, "largest view");
-            readers[i]->close(&views);
+                CHECK(readers[r]->open(&views, wanted * PYHASH_SPAN_BYTES, threads) == PYHASH_OK,
+                      "reader %zu", r);
+                spans = views.capacity / PYHASH_SPAN_BYTES;
+                CHECK(views.capacity % PYHASH_SPAN_BYTES == 0 && spans >= wanted && spans >= most
+                          && spans <= PYHASH_BATCH_SPANS,
+                      "reader %zu: %zu bytes where %zu spans were wanted", r, views.capacity,
+                      wanted);
+                CHECK(views.max_views >= 1 && views.max_views <= PYHASH_MAX_VIEWS, "%u views",
+                      views.max_views);
+                readers[r]->close(&views);
+            }
         }
     }
 }
@@ -62,7 +75,7 @@ static void check_lost(const struct pyhash_reader_ops *reader, unsigned which, i
     volatile const uint8_t *data;
 
     memset(&views, 0, sizeof views);
-    CHECK(reader->open(&views, 2 * WINDOW, 1) == PYHASH_OK, "open");
+    CHECK(reader->open(&views, 0, 1) == PYHASH_OK, "open");
     acquire(reader, &views, fds[0]);
     acquire(reader, &views, fds[1]);
     data = views.view[which].data;
@@ -87,8 +100,10 @@ static void test_lost_views(void)
         check_lost(&pyhash_reader_mmap, which, 1, 0, PYHASH_ERR_SHRANK);
         check_lost(&pyhash_reader_mmap, which, 0, 0, PYHASH_ERR_SHRANK);
         check_lost(&pyhash_reader_mmap, which, 1, 1, PYHASH_ERR_READ);
-        check_lost(&pyhash_reader_buffered, which, 1, 0, PYHASH_ERR_SHRANK);
-        check_lost(&pyhash_reader_buffered, which, 0, 0, PYHASH_ERR_SHRANK);
+        for (size_t r = 0; r < NREADERS; r++) {
+            check_lost(readers[r], which, 1, 0, PYHASH_ERR_SHRANK);
+            check_lost(readers[r], which, 0, 0, PYHASH_ERR_SHRANK);
+        }
     }
 }
 

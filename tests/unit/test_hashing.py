@@ -20,14 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyhash
-from pyhash import errors, files, hashing, limits
-from pyhash._native import kernels
+from pyhash import _native, errors, files, hashing, limits
 from pyhash.hashing import Options, hash_buffer, hash_checkpoint, hash_file
 from tests import reference
 
 CHUNK, SPAN = 65_536, 1 << 20
 SIZES = (0, 1, 63, 64, 65, CHUNK - 1, CHUNK, CHUNK + 1, SPAN - 1, SPAN, SPAN + 1, 3 * SPAN + 5)
-KERNELS = [kernel.name for kernel in kernels() if kernel.supported]
+KERNELS = [kernel.name for kernel in _native.kernels() if kernel.supported]
 
 
 def content(size: int) -> bytes:
@@ -96,7 +95,7 @@ def sized(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("reader", ["auto", "mmap", "buffered"])
+@pytest.mark.parametrize("reader", _native.READERS)
 def test_file(size: int, reader: str, sized: dict[int, Path]) -> None:
     options = Options(reader=reader)
     assert hash_file(sized[size], options=options) == expected(content(size))

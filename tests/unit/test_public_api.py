@@ -258,6 +258,7 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "reader",
         "kernel",
         "progress",
+        "note",
     ]
     assert [field.name for field in dataclasses.fields(pyhash.Policy)] == ["keys", "ignore"]
 
