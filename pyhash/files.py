@@ -117,6 +117,13 @@ def list_checkpoint(
     return Listing(text, name, False, tuple(walk.files), tuple(walk.strange))
 
 
+def check_there(location: str | os.PathLike[str]) -> None:
+    """Raise ReadError unless there is something at that path."""
+    text = os.fspath(location)
+    with _reading(text):
+        os.stat(text)
+
+
 class _Walk:
     """One listing under way."""
 
@@ -302,3 +309,5 @@ def _reading(path: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise errors.ReadError(f"{path}: {reason}", path, error.errno) from error
+    except ValueError as error:  # a NUL, which no path has
+        raise errors.ReadError(f"{path!r}: {error}", path) from error

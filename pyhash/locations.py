@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
+from pyhash.errors import UsageError
 from pyhash.paths import decode_name
 
 BUNDLE_NAME, TREE_NAME = "model.sig", "model.tree"  # in a checkpoint's directory
@@ -38,3 +40,26 @@ def inside(path: str | os.PathLike[str], name: str) -> str | None:
     relative = os.path.relpath(os.path.join(directory, os.path.basename(name)), root)
     outside = relative == "." or relative == ".." or relative.startswith("../")
     return None if outside else decode_name(relative)
+
+
+def check_keys_outside(
+    path: str | os.PathLike[str], keys: Iterable[str | os.PathLike[str]]
+) -> None:
+    """Refuse keys that lie in the checkpoint's directory.
+
+    A public key there vouches for itself: who can change the checkpoint can change the key. A
+    private key there would be signed and published.
+
+    Args:
+        path: The checkpoint.
+        keys: Key files.
+
+    Raises:
+        UsageError: One of them lies inside.
+    """
+    for key in keys:
+        name = os.fspath(key)
+        if os.path.isdir(path) and inside(path, os.path.realpath(name)) is not None:
+            raise UsageError(
+                f"{name}: lies inside the checkpoint {os.fspath(path)}; keep keys apart"
+            )

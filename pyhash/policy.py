@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyhash.errors import FormatError, UsageError
+from pyhash.merkle import parse_root
 from pyhash.paths import check_ignored_path
 from pyhash.signing import Verifier, load_verifier
 
@@ -24,6 +25,8 @@ class Policy:
         keys: Trusted keys; a valid signature by any one of them is accepted. Never empty.
         ignore: Paths that may be there unsigned, relative to the checkpoint, ``/``-separated; a
             directory stands for everything below it. No patterns.
+        root: The only checkpoint root to accept, 32 bytes: an older release by the same key is
+            validly signed too. None: any.
 
     Raises:
         UsageError: No key, or a path that could reach outside or holds a pattern.
@@ -31,6 +34,7 @@ class Policy:
 
     keys: tuple[Verifier, ...]
     ignore: tuple[str, ...] = ()
+    root: bytes | None = None
 
     def __post_init__(self) -> None:
         if not self.keys:
@@ -43,21 +47,28 @@ class Policy:
 
     @classmethod
     def from_key_files(
-        cls, key_files: Iterable[str | os.PathLike[str]], *, ignore: Iterable[str] = ()
+        cls,
+        key_files: Iterable[str | os.PathLike[str]],
+        *,
+        ignore: Iterable[str] = (),
+        root: str | None = None,
     ) -> Policy:
         """Load trusted keys from files.
 
         Args:
             key_files: Key references; usually paths of PEM files with one public key each.
             ignore: See the attribute.
+            root: See the attribute; spelled ``pyhash-v1:<64 hex digits>``.
 
         Returns:
             The policy.
 
         Raises:
-            UsageError: No key, one path instead of a list of them, or a bad ``ignore``.
+            UsageError: No key, one path instead of a list of them, or a bad ``ignore`` or ``root``.
             KeyFileError: A key cannot be read, or is of a kind we do not take.
         """
         if isinstance(key_files, (str, os.PathLike)) or isinstance(ignore, str):
             raise UsageError("give key files and ignored paths as lists, not as one string")
-        return cls(tuple(load_verifier(reference) for reference in key_files), tuple(ignore))
+        pinned = None if root is None else parse_root(root)
+        keys = tuple(load_verifier(reference) for reference in key_files)
+        return cls(keys, tuple(ignore), pinned)

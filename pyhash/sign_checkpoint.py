@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pyhash import atomic, closure, files, hashing, limits, paths, signing, tree_file
 from pyhash.errors import FormatError, ReadError, UsageError
 from pyhash.findings import raise_findings
-from pyhash.locations import OWN_NAMES, default_bundle, default_tree, inside
+from pyhash.locations import OWN_NAMES, check_keys_outside, default_bundle, default_tree, inside
 from pyhash.manifest import Manifest, ShardEntry, build_manifest, dump_statement
 
 
@@ -68,11 +68,12 @@ def sign(
         UnexpectedFileError, ClosureError, ChangedWhileReadError: The checkpoint is one that
             every verifier would refuse.
         ReadError, FormatError, LimitError, EngineError: It could not be read or is too large.
-        UsageError: Something else than an earlier bundle or tree file stands where they go, or
-            a path that cannot be left out. Nothing was hashed.
+        UsageError: The key lies inside the checkpoint, something else than an earlier bundle or
+            tree file stands where they go, or a path cannot be left out. Nothing was hashed.
         WriteError: The bundle could not be written; an old one is still there.
         KeyboardInterrupt: Ctrl-C; nothing was written.
     """
+    check_keys_outside(path, [key])
     signer = signing.load_signer(key)
     bundle_path = os.fspath(signature) if signature is not None else default_bundle(path)
     tree_path = os.fspath(tree) if tree is not None else default_tree(path)

@@ -21,8 +21,9 @@ from typing import NoReturn
 from pyhash import closure, damage, errors, files, hashing, limits, paths, signing, tree_file
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
-from pyhash.locations import OWN_NAMES, default_bundle, default_tree, inside
+from pyhash.locations import OWN_NAMES, check_keys_outside, default_bundle, default_tree, inside
 from pyhash.manifest import Manifest, ShardEntry, load_statement
+from pyhash.merkle import format_root
 from pyhash.policy import Policy
 
 _SEAL = object()
@@ -96,6 +97,7 @@ def verify(
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = (),
+    root: str | None = None,
     options: hashing.Options | None = None,
 ) -> Verified:
     """Verify a checkpoint, every byte of it, or raise; may be called from several threads.
@@ -103,11 +105,12 @@ def verify(
     Args:
         path: A directory, or one file.
         keys: Public keys to trust, PEM files; any one of them may have signed.
-        policy: Whom to trust, instead of ``keys`` and ``ignore``.
+        policy: Whom to trust, instead of ``keys``, ``ignore`` and ``root``.
         signature: The bundle; None: ``model.sig`` in the directory, or the file's name with
             ``.sig``.
         tree: The tree file; None: ``model.tree`` likewise. Only needed to say where damage is.
         ignore: Paths inside the checkpoint that may be there unsigned.
+        root: The only checkpoint root to accept, ``pyhash-v1:<64 hex>``; None: any.
         options: How to hash.
 
     Returns:
@@ -116,14 +119,16 @@ def verify(
     Raises:
         VerificationError: The answer is no; the subclass says why, ``findings`` what and where.
         CheckError: The answer could not be found out. Refuse, too.
-        UsageError: Neither keys nor a policy, or both.
+        UsageError: Neither keys nor a policy, or both, or a key out of the checkpoint itself.
         KeyboardInterrupt: Ctrl-C; there is no answer.
     """
     began = time.monotonic()
     if policy is None:
-        policy = Policy.from_key_files(keys, ignore=ignore)
-    elif keys or ignore:
-        raise errors.UsageError("give a policy, or keys and ignored paths, not both")
+        check_keys_outside(path, keys)
+        policy = Policy.from_key_files(keys, ignore=ignore, root=root)
+    elif keys or ignore or root is not None:
+        raise errors.UsageError("give a policy, or keys, ignored paths and a root, not both")
+    files.check_there(path)
     bundle_path = os.fspath(signature) if signature is not None else default_bundle(path)
     tree_path = os.fspath(tree) if tree is not None else default_tree(path)
 
@@ -164,6 +169,7 @@ def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
     Raises:
         UnsignedError: There is no bundle.
         SignatureError: No trusted key signed it.
+        PolicyError: It is signed, but of another checkpoint than the one that is accepted.
         FormatError, LimitError, ReadError: It cannot be read, or is not what it should be.
     """
     try:
@@ -177,7 +183,14 @@ def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
         raise
     bundle = signing.load_bundle(data, bundle_path)
     verified = signing.verify_envelope(bundle, policy.keys, path=bundle_path)
-    return load_statement(verified.payload, path=bundle_path), verified.key.hint
+    manifest = load_statement(verified.payload, path=bundle_path)
+    if policy.root not in (None, manifest.root):
+        found = "none" if manifest.root is None else format_root(manifest.root)
+        raise errors.PolicyError(
+            f"{bundle_path}: validly signed, but its root is {found}, and only"
+            f" {format_root(policy.root or b'')} is accepted"
+        )
+    return manifest, verified.key.hint
 
 
 def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:

@@ -86,3 +86,12 @@ def public_keys_option(function: F) -> F:
         metavar="K.pub",
         help="Public key to trust. Repeatable: any one of them may have signed.",
     )(function)
+
+
+def root_option(function: F) -> F:
+    """Add a verifier's ``--root`` to a command."""
+    return click.option(
+        "--root",
+        metavar="ROOT",
+        help="Accept only the checkpoint with this root, as sign and hash print it.",
+    )(function)

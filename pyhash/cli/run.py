@@ -11,7 +11,7 @@ import click
 
 from pyhash.cli import output
 from pyhash.cli.answer import Answer, answered
-from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option
+from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount, printable
 
@@ -28,6 +28,7 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 @click.argument("arguments", metavar="-- CMD ARGS...", nargs=-1, type=click.UNPROCESSED)
 @public_keys_option
 @bundle_options
+@root_option
 def command(
     settings: Settings,
     *,
@@ -37,6 +38,7 @@ def command(
     signature: str | None,
     tree: str | None,
     ignore: tuple[str, ...],
+    root: str | None,
 ) -> Answer:
     """Verify MODEL, then start CMD in the place of this process; otherwise do not start it.
 
@@ -51,7 +53,13 @@ def command(
         gate.find_command(arguments)
         with settings.hashing_options() as options:
             verified = verify(
-                model, keys=keys, signature=signature, tree=tree, ignore=ignore, options=options
+                model,
+                keys=keys,
+                signature=signature,
+                tree=tree,
+                ignore=ignore,
+                root=root,
+                options=options,
             )
         if not settings.quiet and settings.format == "text":
             text = f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option
+from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 
@@ -18,6 +18,7 @@ GUARANTEES = {"content": "every byte was hashed now; the files could change afte
 @click.argument("model", type=PATH)
 @public_keys_option
 @bundle_options
+@root_option
 def command(
     settings: Settings,
     *,
@@ -26,6 +27,7 @@ def command(
     signature: str | None,
     tree: str | None,
     ignore: tuple[str, ...],
+    root: str | None,
 ) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
@@ -37,7 +39,13 @@ def command(
 
     with settings.hashing_options() as options:
         verified = verify(
-            model, keys=keys, signature=signature, tree=tree, ignore=ignore, options=options
+            model,
+            keys=keys,
+            signature=signature,
+            tree=tree,
+            ignore=ignore,
+            root=root,
+            options=options,
         )
     root = None if verified.root is None else format_root(verified.root)
     count = len(verified.manifest.shards)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +76,9 @@ class Guest:
 
     def folding(self) -> None:
         """Two nodes have one parent, by every kernel."""
-        left, right = bytes(32), bytes(range(32))
-        parent = sha256(b"\1" + left + right).digest()
+        nodes, parent = (bytes.fromhex(self.case[key]) for key in ("nodes", "parent"))
         for kernel in self.supported:
-            self.check(_native.fold_nodes(left + right, kernel=kernel.name) == parent, kernel.name)
+            self.check(_native.fold_nodes(nodes, kernel=kernel.name) == parent, kernel.name)
 
     def refusals(self) -> None:
         """Every way of forcing a kernel that this processor cannot run is refused, and survived."""
@@ -90,7 +88,9 @@ class Guest:
             self.refused(lambda name=name: _native.fold_nodes(bytes(64), kernel=name))
             options = pyhash.Options(kernel=name)
             self.refused(lambda options=options: pyhash.hash_buffer(b"abc", options=options))
-            self.refused(lambda options=options: pyhash.hash_checkpoint(self.folder, options=options))
+            self.refused(
+                lambda options=options: pyhash.hash_checkpoint(self.folder, options=options)
+            )
 
     def refused(self, call: Callable[[], object]) -> None:
         """It must be an EngineError."""

@@ -161,36 +161,30 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> faults.Shim:
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    path = tmp_path.resolve() / "weights"
+    path = tmp_path / "weights"
     path.write_bytes(bytes(range(256)) * (3 * SPAN // 256) + b"end")
     return path
 
 
 def test_input_output_error(shim: faults.Shim, weights: Path) -> None:
     offset = SPAN + 4097
-    env = shim.environment(faults.Fault("eio", str(weights), offset=offset))
+    env = shim.environment(faults.Fault("eio", weights, offset=offset))
     done = run(HASHING, weights, "buffered", env=env)
     assert done.stdout.split() == ["ReadError", "5", str(offset)]
     assert ("eio", offset) in shim.injected()
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [
-        faults.Fault("short", "", length=1),
-        faults.Fault("short", "", length=4096 + 1),
-        faults.Fault("eintr", ""),
-    ],
-    ids=str,
+    ("kind", "length", "size"),
+    [("short", 1, 20_000), ("short", 4097, 3_000_000), ("eintr", 0, 3_000_000)],
 )
 def test_short_and_interrupted_reads(
-    fault: faults.Fault, shim: faults.Shim, tmp_path: Path
+    kind: str, length: int, size: int, shim: faults.Shim, weights: Path
 ) -> None:
-    data = b"0123456789" * (2000 if fault.length == 1 else 300_000)
-    path = tmp_path.resolve() / "weights"
-    path.write_bytes(data)
-    env = shim.environment(faults.Fault(fault.kind, str(path), length=fault.length))
-    done = run(HASHING, path, "buffered", env=env)
+    data = (b"0123456789" * (size // 10 + 1))[:size]
+    weights.write_bytes(data)
+    env = shim.environment(faults.Fault(kind, weights, length=length))
+    done = run(HASHING, weights, "buffered", env=env)
     wanted = [reference.shard_root(data).hex(), reference.sha256(data).hexdigest()]
     assert done.stdout.split() == wanted
     assert shim.injected()
@@ -236,20 +230,32 @@ def test_300_files_and_70_descriptors(tmp_path: Path) -> None:
 
 NO_THREADS = """
     import resource, sys
-    import pyhash._native
+    from pathlib import Path
+    from pyhash import errors
     from pyhash.hashing import Options, hash_file
 
-    # Address space for the engine's own needs but not for the stacks of a thousand threads.
-    limit = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + (256 << 20)
+    # Address space for the engine's own needs but not for the stacks of many threads.
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + (int(sys.argv[3]) << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    print(hash_file(sys.argv[1], options=Options(threads=1000, reader=sys.argv[2])).root.hex())
+    try:
+        found = hash_file(sys.argv[1], options=Options(threads=1000, reader=sys.argv[2]))
+    except errors.EngineError as error:
+        print(error)
+    else:
+        print(found.root.hex())
 """
 
 
-@pytest.mark.parametrize("reader", ["mmap", "buffered"])
-def test_threads_that_the_system_refuses(reader: str, weights: Path) -> None:
-    with weights.open("ab") as file:
-        file.truncate(30 * SPAN)
-    done = run(NO_THREADS, weights, reader)
-    assert done.stderr == ""
-    assert done.stdout.strip() == reference.shard_root(weights.read_bytes()).hex()
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("mebibytes", [16, 64, 200])
+def test_memory_and_threads_that_the_system_refuses(
+    reader: str, mebibytes: int, weights: Path
+) -> None:
+    os.truncate(weights, 30 * SPAN)
+    done = run(NO_THREADS, weights, reader, mebibytes)
+    right = reference.shard_root(weights.read_bytes()).hex()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() in (right, "out of memory")
+    if (reader, mebibytes) == ("mmap", 200):
+        assert done.stdout.strip() == right

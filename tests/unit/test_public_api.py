@@ -251,6 +251,7 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "signature",
         "tree",
         "ignore",
+        "root",
         "options",
     ]
     assert [field.name for field in dataclasses.fields(pyhash.Options)] == [
