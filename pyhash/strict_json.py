@@ -38,7 +38,7 @@ _LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LONE_SURROGATE = re.compile(_HIGH + rb"(?!" + _LOW + rb")|(?<!" + _HIGH + rb")" + _LOW)
 
 
-def load_json(data: bytes, *, path: str, max_bytes: int) -> JsonValue:
+def load_json(data: bytes, *, path: str, max_bytes: int, any_number: bool = False) -> JsonValue:
     """Parse one JSON text strictly.
 
     Memory stays within a small multiple of ``max_bytes`` plus MAX_JSON_VALUES objects, and the
@@ -49,10 +49,14 @@ def load_json(data: bytes, *, path: str, max_bytes: int) -> JsonValue:
         data: The whole text, UTF-8 without a byte order mark.
         path: File that the text came from, for messages.
         max_bytes: Largest size accepted, in bytes.
+        any_number: Let numbers pass that readers understand differently, as floats: integers out
+            of range, NaN, Infinity. Python's libraries write them into configurations
+            (``"model_max_length": 1000000000000000019884624838656``). Only for a caller to whom
+            no number says anything.
 
     Returns:
-        The value. Integers are within +-(2**53 - 1), floats finite; the integer ``-0`` comes back
-        as the float -0.0, as JavaScript and Rust readers have it.
+        The value. Integers are within +-(2**53 - 1), and floats finite but for ``any_number``; the
+        integer ``-0`` comes back as the float -0.0, as JavaScript and Rust readers have it.
 
     Raises:
         LimitError: The text is larger than ``max_bytes``, nested deeper than MAX_JSON_DEPTH or
@@ -77,7 +81,7 @@ def load_json(data: bytes, *, path: str, max_bytes: int) -> JsonValue:
     if surrogate is not None:
         message = f"{path}: JSON string has half a surrogate pair"
         raise FormatError(message, path, surrogate.start())
-    return _parse(text, path)
+    return _parse(text, path, any_number)
 
 
 def show(text: str) -> str:
@@ -223,23 +227,27 @@ def _check_structure(masked: bytes, path: str) -> None:
             raise LimitError(f"{path}: JSON text of more than {MAX_JSON_VALUES} values", path)
 
 
-def _parse(text: str, path: str) -> JsonValue:
+def _parse(text: str, path: str, any_number: bool) -> JsonValue:
     """Run the standard parser with hooks for everything that it would let pass."""
 
     def load_integer(digits: str) -> int | float:
         if digits == "-0":
             return -0.0
         if len(digits) > _MAX_INTEGER_CHARS or abs(int(digits)) > MAX_JSON_INTEGER:
+            if any_number:
+                return float(digits)
             raise FormatError(f"{path}: JSON integer {show(digits)} is out of range", path)
         return int(digits)
 
     def load_float(digits: str) -> float:
         number = float(digits)
-        if not math.isfinite(number):
+        if not (any_number or math.isfinite(number)):
             raise FormatError(f"{path}: JSON number {show(digits)} is out of range", path)
         return number
 
-    def refuse_constant(name: str) -> NoReturn:
+    def load_constant(name: str) -> float:
+        if any_number:
+            return float(name)
         raise FormatError(f"{path}: {name} is not JSON", path)
 
     def load_object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
@@ -254,7 +262,7 @@ def _parse(text: str, path: str) -> JsonValue:
             text,
             parse_int=load_integer,
             parse_float=load_float,
-            parse_constant=refuse_constant,
+            parse_constant=load_constant,
             object_pairs_hook=load_object,
         )
     except json.JSONDecodeError as error:
