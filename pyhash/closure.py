@@ -199,8 +199,8 @@ def _check_header(
 def _load(file: files.CheckpointFile, descriptor: int, cap: int) -> JsonValue:
     size = min(file.identity.size, cap + 1)
     data = files.read_at(file.path, descriptor)(0, size)
-    # No number leads anywhere, and real configurations have numbers that strict readers refuse.
-    return load_json(data, path=file.path, max_bytes=cap, any_number=True)
+    # Real configurations have Infinity, and 1e30 written as an integer.
+    return load_json(data, path=file.path, max_bytes=cap, python_numbers=True)
 
 
 def _is_signed(origin: str, target: str, signed: frozenset[str]) -> bool:

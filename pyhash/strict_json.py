@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
@@ -24,6 +25,7 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 _WINDOW_BYTES = 1 << 20  # the nesting scan holds no more than this at once, whatever the text
 _SHOWN_CHARS = 80  # how much of an untrusted string a message repeats
 _MAX_INTEGER_CHARS = len(str(-MAX_JSON_INTEGER))
+_MAX_FLOAT_CHARS = len(str(-int(sys.float_info.max)))
 
 # Byte -> change of depth, after everything but brackets is dropped. Curly and square are one:
 # whether they pair up is the parser's business, and it stops at the first pair that does not.
@@ -38,7 +40,7 @@ _LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LONE_SURROGATE = re.compile(_HIGH + rb"(?!" + _LOW + rb")|(?<!" + _HIGH + rb")" + _LOW)
 
 
-def load_json(data: bytes, *, path: str, max_bytes: int, any_number: bool = False) -> JsonValue:
+def load_json(data: bytes, *, path: str, max_bytes: int, python_numbers: bool = False) -> JsonValue:
     """Parse one JSON text strictly.
 
     Memory stays within a small multiple of ``max_bytes`` plus MAX_JSON_VALUES objects, and the
@@ -49,14 +51,14 @@ def load_json(data: bytes, *, path: str, max_bytes: int, any_number: bool = Fals
         data: The whole text, UTF-8 without a byte order mark.
         path: File that the text came from, for messages.
         max_bytes: Largest size accepted, in bytes.
-        any_number: Let numbers pass that readers understand differently, as floats: integers out
-            of range, NaN, Infinity. Python's libraries write them into configurations
-            (``"model_max_length": 1000000000000000019884624838656``). Only for a caller to whom
-            no number says anything.
+        python_numbers: Let pass, as floats, what Python's libraries write into configurations:
+            larger integers that a float holds exactly (``"model_max_length":
+            1000000000000000019884624838656``, which is 1e30), ``NaN`` and ``Infinity``.
 
     Returns:
-        The value. Integers are within +-(2**53 - 1), and floats finite but for ``any_number``; the
-        integer ``-0`` comes back as the float -0.0, as JavaScript and Rust readers have it.
+        The value. Integers are within +-(2**53 - 1), and floats are finite, but for
+        ``python_numbers``; the integer ``-0`` comes back as the float -0.0, as JavaScript and Rust
+        readers have it.
 
     Raises:
         LimitError: The text is larger than ``max_bytes``, nested deeper than MAX_JSON_DEPTH or
@@ -81,7 +83,7 @@ def load_json(data: bytes, *, path: str, max_bytes: int, any_number: bool = Fals
     if surrogate is not None:
         message = f"{path}: JSON string has half a surrogate pair"
         raise FormatError(message, path, surrogate.start())
-    return _parse(text, path, any_number)
+    return _parse(text, path, python_numbers)
 
 
 def show(text: str) -> str:
@@ -227,26 +229,26 @@ def _check_structure(masked: bytes, path: str) -> None:
             raise LimitError(f"{path}: JSON text of more than {MAX_JSON_VALUES} values", path)
 
 
-def _parse(text: str, path: str, any_number: bool) -> JsonValue:
+def _parse(text: str, path: str, python_numbers: bool) -> JsonValue:
     """Run the standard parser with hooks for everything that it would let pass."""
 
     def load_integer(digits: str) -> int | float:
         if digits == "-0":
             return -0.0
         if len(digits) > _MAX_INTEGER_CHARS or abs(int(digits)) > MAX_JSON_INTEGER:
-            if any_number:
+            if python_numbers and _is_float(digits):
                 return float(digits)
             raise FormatError(f"{path}: JSON integer {show(digits)} is out of range", path)
         return int(digits)
 
     def load_float(digits: str) -> float:
         number = float(digits)
-        if not (any_number or math.isfinite(number)):
+        if not math.isfinite(number):
             raise FormatError(f"{path}: JSON number {show(digits)} is out of range", path)
         return number
 
     def load_constant(name: str) -> float:
-        if any_number:
+        if python_numbers:
             return float(name)
         raise FormatError(f"{path}: {name} is not JSON", path)
 
@@ -269,6 +271,13 @@ def _parse(text: str, path: str, any_number: bool) -> JsonValue:
         offset = len(text[: error.pos].encode("utf-8"))
         raise FormatError(f"{path}: not JSON: {error.msg}", path, offset) from None
     return value
+
+
+def _is_float(digits: str) -> bool:
+    """Does a float hold this integer exactly, so that all readers have the same value?"""
+    if len(digits) > _MAX_FLOAT_CHARS or not math.isfinite(float(digits)):
+        return False
+    return int(float(digits)) == int(digits)
 
 
 def _refuse_type(value: JsonValue, expected: str, where: str, path: str) -> NoReturn:

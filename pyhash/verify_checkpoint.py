@@ -222,10 +222,13 @@ def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]
     found = list(listing.strange)
     signed = dict(zip(_names(manifest, listing), manifest.shards, strict=True))
     there = {file.path: file for file in listing.files}
+    in_its_place = {finding.path: finding.message for finding in listing.strange}
     for name, shard in signed.items():
         file = there.get(name)
         if file is None:
-            found.append(Finding("missing", name, "signed, but not there"))
+            other = in_its_place.get(name)
+            message = f"signed, but in its place is {other}" if other else "signed, but not there"
+            found.append(Finding("missing", name, message))
         elif shard.size is not None and file.identity.size != shard.size:
             message = f"{file.identity.size} bytes instead of the signed {shard.size}"
             found.append(Finding("size", name, message, str(shard.size), str(file.identity.size)))

@@ -304,19 +304,29 @@ def _name(kernel: str | None) -> Any:
 def _run(call: Callable[[], int], control: Any, progress: Progress | None) -> int:
     """Make the call on a thread of its own, so that this one can hear Ctrl-C."""
     statuses: list[int] = []
-    thread = threading.Thread(target=lambda: statuses.append(call()), name="pyhash-engine")
+    over = threading.Event()
+
+    def work() -> None:
+        try:
+            statuses.append(call())
+        finally:
+            over.set()
+
+    # The event is waited for and not the thread: until Python 3.13, Ctrl-C within Thread.join makes
+    # a thread that is still running count as ended.
+    thread = threading.Thread(target=work, name="pyhash-engine")
     try:
         thread.start()
-        while thread.is_alive():
-            thread.join(POLL_SECONDS)
+        while not over.wait(POLL_SECONDS):
             if progress:
                 progress(int(control.bytes_done))
     finally:
         # Also when progress() raised: buffers must outlive the engine's use of them. Ctrl-C while
-        # the thread starts finds one that cannot be joined yet; it holds them itself, and stops.
+        # the thread starts finds one without a number yet; it holds them itself, and stops.
         control.cancel = 1
         if thread.ident is not None:
-            thread.join()
+            over.wait()
+    thread.join()
     return statuses[0]
 
 

@@ -20,14 +20,16 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "tests/emulated/build"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
-# Where a QEMU with SHA instructions for x86 (8.2 or later) comes from, the best first. What
-# Debian 12's backports had when this was written (10.0.2) reads 32 bytes where VINSERTI128 has
-# 16 in memory, so it dies at a page's end and is not taken; Debian 13's is mended.
-NEW_SUITES = ("trixie", "{codename}-backports")
-# The last QEMU that can leave SHA2 out of an ARM model.
-OLD_SUITE = "bookworm"
+# Debian suites and packages that hold static binaries. First, a QEMU with SHA instructions for x86
+# (8.2 or later): what Debian 12's backports had when this was written (10.0.2) reads 32 bytes
+# where VINSERTI128 has 16 in memory, so it dies at a page's end and is not taken; Debian 13's is
+# mended. Second, the last QEMU that can leave SHA2 out of an ARM model.
+NEW = (("trixie", "qemu-user"), ("{codename}-backports", "qemu-user"))
+OLD = (("bookworm", "qemu-user-static"),)
+NAMES = ("qemu-x86_64", "qemu-aarch64")
 
 Accept = Callable[[Path], str | None]
+Packages = tuple[tuple[str, str], ...]
 notes: list[str] = []
 
 
@@ -47,37 +49,34 @@ def run(
     )
 
 
-def emulator(name: str, suites: tuple[str, ...], accept: Accept) -> Path | None:
+def emulator(name: str, packages: Packages, accept: Accept) -> Path | None:
     """Return an emulator that can do what is asked of it.
 
     Args:
-        name: ``qemu-x86_64`` or ``qemu-aarch64``.
-        suites: Debian suites to take it from when none here will do.
+        name: One of NAMES.
+        packages: NEW or OLD: where to take it from when none here will do.
         accept: Says why an emulator will not do, or None.
     """
     reasons = []
-    for found in _candidates(name, suites):
+    for found in _candidates(name, packages):
         reason = accept(found)
         if reason is None:
             return found
         reasons.append(f"{_version(found)} will not do: {reason}")
-    reasons.append(f"no other {name} could be had from {', '.join(suites) or 'anywhere'}")
+    reasons.append(f"no other could be had from {' or '.join(suite for suite, _ in packages)}")
     notes.append(f"{name}: {'; '.join(reasons)}")
     return None
 
 
-def _candidates(name: str, suites: tuple[str, ...]) -> Iterator[Path]:
+def _candidates(name: str, packages: Packages) -> Iterator[Path]:
     here = shutil.which(name)
     if here:
         yield Path(here)
-    for suite in suites:
-        suite = suite.format(codename=_codename())
-        # Before Debian 13 the static binaries were a package of their own.
-        for package, file in (("qemu-user-static", f"{name}-static"), ("qemu-user", name)):
-            target = BUILD / "tools" / suite / file
-            if target.exists() or _unpack(suite, package, target):
-                yield target
-                break
+    for pattern, package in packages:
+        suite = pattern.format(codename=_codename())
+        found = BUILD / "tools" / suite / name
+        if found.exists() or (_unpack(suite, package, found.parent) and found.exists()):
+            yield found
 
 
 def _version(path: Path) -> str:
@@ -104,7 +103,7 @@ def _mirror() -> str | None:
 
 
 def _unpack(suite: str, package: str, target: Path) -> bool:
-    """Take one file of one package out of a suite; its state is apart from the system's."""
+    """Take the emulators out of a package; APT's state for this is apart from the system's."""
     mirror = _mirror()
     if not mirror:
         return False
@@ -123,27 +122,28 @@ def _unpack(suite: str, package: str, target: Path) -> bool:
         "Acquire::Retries": 3,
     }
     apt = ["apt-get", "-q", *(f"-o{key}={value}" for key, value in settings.items())]
-    if not any((place / "lists").glob("*_Packages*")):
-        run(*apt, "update")
-    if run(*apt, "download", f"{package}/{suite}", cwd=place / "packages").returncode:
-        return False
+    run(*apt, "update")
+    done = run(*apt, "download", f"{package}/{suite}", cwd=place / "packages")
     for archive in (place / "packages").glob("*.deb"):
         _extract(archive, target)
         archive.unlink()
-    return target.exists()
+    return done.returncode == 0
 
 
 def _extract(archive: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Write the emulators that are in a package to the folder, under their plain names."""
+    target.mkdir(parents=True, exist_ok=True)
     command = ["dpkg-deb", "--fsys-tarfile", str(archive)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        with tarfile.open(fileobj=process.stdout, mode="r|") as members:
-            for member in members:
-                if member.name == f"./usr/bin/{target.name}" and member.isfile():
-                    data = members.extractfile(member)
-                    if data:
-                        target.write_bytes(data.read())
-                        target.chmod(0o755)
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as process,
+        tarfile.open(fileobj=process.stdout, mode="r|") as members,
+    ):
+        for member in members:
+            name = Path(member.name).name.removesuffix("-static")
+            content = members.extractfile(member) if member.isreg() and name in NAMES else None
+            if content:
+                (target / name).write_bytes(content.read())
+                (target / name).chmod(0o755)
 
 
 def arm_compilers() -> dict[str, str]:

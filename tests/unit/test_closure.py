@@ -56,6 +56,23 @@ def test_gguf(tmp_path: Path) -> None:
     assert found_in(tmp_path / "model.gguf") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        # of most models of the Llama and Mistral families: Python's int(1e30)
+        ("tokenizer_config.json", '{"model_max_length": 1000000000000000019884624838656}'),
+        ("config.json", '{"time_step_limit": [0.0, Infinity], "x": [-Infinity, NaN]}'),
+        ("config.json", '{"id2label": {"0": ".py", "1": "setup.py"}}'),
+        ("config.json", '{"attention": {"impl": "flash"}, "auto_map": {"AutoModel": "x"}}'),
+        ("tokenizer_config.json", '{"added_tokens_decoder": {"5": {"content": "__init__.py"}}}'),
+        ("tokenizer_config.json", '{"chat_template": "You are main.py"}'),
+    ],
+)
+def test_what_real_configurations_say(name: str, text: str, tmp_path: Path) -> None:
+    put(tmp_path, name, text)
+    assert found_in(tmp_path) == []
+
+
 def test_nothing_to_look_into(tmp_path: Path) -> None:
     for name in ("a.txt", "index.json", "my_config.json", "weights.bin", "config.json.bak"):
         (tmp_path / name).write_text('{"a": 1, "a": 2}')
@@ -156,6 +173,19 @@ def test_files_of_tokenizers(tmp_path: Path) -> None:
     assert found_in(tmp_path) == []
 
 
+def test_files_of_marian(tmp_path: Path) -> None:
+    (tmp_path / "source.spm").write_bytes(b"x")
+    files = {"source_spm": "source.spm", "target_spm": "/tmp/target.spm", "vocab": "../vocab.json"}
+    assert check(tmp_path, tokenizer_config_json=files) == [
+        (
+            "tokenizer_config.json",
+            f"{key} names {files[key]!r}, which is not a signed file of this checkpoint",
+        )
+        for key in ("target_spm", "vocab")
+    ]
+    assert check(tmp_path, tokenizer_config_json={"vocab": {"a": 1}}) == []
+
+
 def test_modules(tmp_path: Path) -> None:
     value = [
         {"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
@@ -206,7 +236,7 @@ def test_caps(name: str, cap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "above the cap of 8" in message
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"a": 1, "a": 1}', "\ufeff{}", "NaN"])
+@pytest.mark.parametrize("text", ["", "{", '{"a": 1, "a": 1}', "\ufeff{}", "nan"])
 def test_what_is_no_json_is_a_finding(text: str, tmp_path: Path) -> None:
     ((path, message),) = check(tmp_path, config=text)
     assert path == "config.json"

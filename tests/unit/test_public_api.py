@@ -261,7 +261,7 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "progress",
         "note",
     ]
-    assert [field.name for field in dataclasses.fields(pyhash.Policy)] == ["keys", "ignore"]
+    assert [field.name for field in dataclasses.fields(pyhash.Policy)] == ["keys", "ignore", "root"]
 
 
 def test_no_call_order() -> None:

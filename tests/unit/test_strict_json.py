@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -138,6 +139,21 @@ def test_offset_counts_bytes(data: bytes, offset: int) -> None:
     with pytest.raises(FormatError) as caught:
         load(data)
     assert caught.value.offset == offset
+
+
+def test_numbers_of_python() -> None:
+    data = b"[1000000000000000019884624838656, -9007199254740992, Infinity, -Infinity, 5, NaN]"
+    *numbers, last = load_json(data, path="x", max_bytes=100, python_numbers=True)  # type: ignore[misc]
+    assert numbers == [1e30, -(2.0**53), math.inf, -math.inf, 5]
+    assert math.isnan(last)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "data", [b"9007199254740993", b"1e999", b"1" + b"0" * 308, b"1" + b"0" * 5000, b'{"a":1,"a":1}']
+)
+def test_python_too_does_not_write_that(data: bytes) -> None:
+    with pytest.raises(FormatError, match=r"out of range|twice"):
+        load_json(data, path="x", max_bytes=1 << 20, python_numbers=True)
 
 
 def test_size_at_cap_and_above() -> None:
