@@ -70,47 +70,47 @@ void pyhash_batch_announce(struct pyhash_batch *batch, const struct pyhash_range
 }
 
 /* The bytes themselves: the caller's memory where it lies, a file through the reader. */
-static enum pyhash_status view_piece(struct pyhash_batch *batch, const struct pyhash_range *ranges,
-                                     size_t index, uint64_t offset, size_t size,
-                                     const uint8_t **data, struct pyhash_error *error)
+static enum pyhash_status view_piece(struct pyhash_batch *batch, const struct pyhash_range *range,
+                                     const struct pyhash_piece *piece, const uint8_t **data,
+                                     struct pyhash_error *error)
 {
-    const struct pyhash_range *range = &ranges[index];
     enum pyhash_status status;
 
     *data = NULL;
-    if (size == 0)
+    if (piece->size == 0)
         return PYHASH_OK;
     if (range->fd < 0) {
-        *data = range->memory + offset;
+        *data = range->memory + piece->offset;
     } else {
-        status = batch->reader->acquire(&batch->views, range->fd, offset, size, error);
+        status = batch->reader->acquire(&batch->views, range->fd, piece->offset, piece->size, error);
         if (status != PYHASH_OK)
             return status;
         *data = batch->views.view[batch->views.nviews - 1].data;
-        batch->range_index[batch->views.nviews - 1] = index;
+        batch->range_index[batch->views.nviews - 1] = piece->index;
     }
     return PYHASH_OK;
 }
 
 enum pyhash_status pyhash_batch_add(struct pyhash_batch *batch, const struct pyhash_range *ranges,
-                                    size_t index, uint64_t offset, size_t size,
-                                    struct pyhash_stream *stream, struct pyhash_error *error)
+                                    const struct pyhash_piece *piece, struct pyhash_stream *stream,
+                                    struct pyhash_error *error)
 {
-    const struct pyhash_range *range = &ranges[index];
-    uint64_t span = (offset - range->start) / PYHASH_SPAN_BYTES;
-    int is_last = offset + size == range->end;
+    const struct pyhash_range *range = &ranges[piece->index];
+    uint64_t span = (piece->offset - range->start) / PYHASH_SPAN_BYTES;
+    int is_last = piece->offset + piece->size == range->end;
     const uint8_t *data;
     enum pyhash_status status;
 
-    error->range_index = index;
-    status = view_piece(batch, ranges, index, offset, size, &data, error);
+    error->range_index = piece->index;
+    status = view_piece(batch, range, piece, &data, error);
     if (status != PYHASH_OK)
         return status;
     if (stream)
-        add_stream(batch, data, size, stream, offset, is_last ? range->file_digest : NULL);
+        add_stream(batch, data, piece->size, stream, piece->offset,
+                   is_last ? range->file_digest : NULL);
     if (range->span_nodes)
-        add_chunks(batch, data, size, range->span_nodes + span * PYHASH_DIGEST_BYTES);
-    batch->bytes += size;
+        add_chunks(batch, data, piece->size, range->span_nodes + span * PYHASH_DIGEST_BYTES);
+    batch->bytes += piece->size;
     return PYHASH_OK;
 }
 

@@ -10,6 +10,13 @@
 
 #define PYHASH_BATCH_SPANS 16
 
+/* A run of bytes of one range that becomes one view. */
+struct pyhash_piece {
+    size_t index;        /* of the range */
+    uint64_t offset;     /* in the file */
+    size_t size, nspans;
+};
+
 /* A file whose plain SHA-256 is being computed, run by run. */
 struct pyhash_stream {
     uint32_t state[8];
@@ -41,11 +48,11 @@ int pyhash_batch_fits(const struct pyhash_batch *batch, uint64_t size, size_t ns
 void pyhash_batch_announce(struct pyhash_batch *batch, const struct pyhash_range *range,
                            uint64_t offset, size_t size);
 
-/* Add [offset, offset + size) of a range; with `stream` also to that file's digest, which ends
- * with the range. The piece must fit. */
+/* Add a piece, which must fit; with `stream` also to that file's digest, which ends with the
+ * range. */
 enum pyhash_status pyhash_batch_add(struct pyhash_batch *batch, const struct pyhash_range *ranges,
-                                    size_t index, uint64_t offset, size_t size,
-                                    struct pyhash_stream *stream, struct pyhash_error *error);
+                                    const struct pyhash_piece *piece, struct pyhash_stream *stream,
+                                    struct pyhash_error *error);
 
 /* Hash all pieces, write their results, and empty the batch. */
 enum pyhash_status pyhash_batch_run(struct pyhash_batch *batch, struct pyhash_error *error);

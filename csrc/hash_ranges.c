@@ -58,12 +58,11 @@ static int run(struct call *call, struct pyhash_batch *batch)
     return !should_stop(call);
 }
 
-static int add(struct call *call, struct pyhash_batch *batch, size_t index, uint64_t offset,
-               size_t size, struct pyhash_stream *stream)
+static int add(struct call *call, struct pyhash_batch *batch, const struct pyhash_piece *piece,
+               struct pyhash_stream *stream)
 {
     struct pyhash_error error = { 0 };
-    enum pyhash_status status = pyhash_batch_add(batch, call->ranges, index, offset, size, stream,
-                                                 &error);
+    enum pyhash_status status = pyhash_batch_add(batch, call->ranges, piece, stream, &error);
 
     if (status != PYHASH_OK)
         fail(call, status, &error);
@@ -91,15 +90,8 @@ struct extent {
     uint64_t first, end;
 };
 
-/* A run of bytes of one range that becomes one view. */
-struct piece {
-    size_t index;
-    uint64_t offset;
-    size_t size, nspans;
-};
-
 /* The piece that begins at span `span`: as long as extent, range and reader let it be. */
-static struct piece next_piece(const struct call *call, uint64_t span, uint64_t end)
+static struct pyhash_piece next_piece(const struct call *call, uint64_t span, uint64_t end)
 {
     size_t index = find_range(call, span), most = call->reader->max_view / PYHASH_SPAN_BYTES;
     const struct pyhash_range *range = &call->ranges[index];
@@ -108,7 +100,7 @@ static struct piece next_piece(const struct call *call, uint64_t span, uint64_t 
     uint64_t offset = range->start + (span - call->first_span[index]) * PYHASH_SPAN_BYTES;
     uint64_t rest = range->end - offset, whole = nspans * PYHASH_SPAN_BYTES;
 
-    return (struct piece){ index, offset, (size_t)(rest < whole ? rest : whole), (size_t)nspans };
+    return (struct pyhash_piece){ index, offset, (size_t)(rest < whole ? rest : whole), (size_t)nspans };
 }
 
 static struct extent take_extent(struct call *call)
@@ -125,7 +117,7 @@ static void announce_extent(const struct call *call, struct pyhash_batch *batch,
                             struct extent extent)
 {
     while (call->reader->announce && extent.first < extent.end) {
-        struct piece piece = next_piece(call, extent.first, extent.end);
+        struct pyhash_piece piece = next_piece(call, extent.first, extent.end);
 
         pyhash_batch_announce(batch, &call->ranges[piece.index], piece.offset, piece.size);
         extent.first += piece.nspans;
@@ -135,11 +127,11 @@ static void announce_extent(const struct call *call, struct pyhash_batch *batch,
 static int hash_extent(struct call *call, struct pyhash_batch *batch, struct extent extent)
 {
     while (extent.first < extent.end) {
-        struct piece piece = next_piece(call, extent.first, extent.end);
+        struct pyhash_piece piece = next_piece(call, extent.first, extent.end);
 
         if (!pyhash_batch_fits(batch, piece.size, piece.nspans) && !run(call, batch))
             return 0;
-        if (!add(call, batch, piece.index, piece.offset, piece.size, NULL))
+        if (!add(call, batch, &piece, NULL))
             return 0;
         extent.first += piece.nspans;
     }
@@ -188,25 +180,27 @@ static unsigned fill_slots(struct call *call, struct slot *slots, unsigned nslot
 
 /* Take the same number of whole spans of every file in a slot, and hash them together. */
 static int advance_slots(struct call *call, struct pyhash_batch *batch, struct slot *slots,
-                         unsigned busy)
+                         unsigned nslots, unsigned busy)
 {
     size_t share = batch->views.capacity / PYHASH_SPAN_BYTES / busy * PYHASH_SPAN_BYTES;
 
     share = share < call->reader->max_view ? share : call->reader->max_view;
-    for (unsigned s = 0; s < call->nslots; s++) {
-        const struct pyhash_range *range = &call->ranges[slots[s].index];
-        uint64_t rest = range->end - slots[s].offset;
-        size_t size = rest < share ? (size_t)rest : share;
+    for (unsigned s = 0; s < nslots; s++) {
+        struct slot *slot = &slots[s];
+        const struct pyhash_range *range = &call->ranges[slot->index];
+        uint64_t rest = range->end - slot->offset;
+        struct pyhash_piece piece = { .index = slot->index, .offset = slot->offset };
 
-        if (!slots[s].busy)
+        if (!slot->busy)
             continue;
-        if (!add(call, batch, slots[s].index, slots[s].offset, size, &slots[s].stream))
+        piece.size = rest < share ? (size_t)rest : share;
+        if (!add(call, batch, &piece, &slot->stream))
             return 0;
-        slots[s].offset += size;
-        slots[s].busy = slots[s].offset < range->end;
-        rest -= size;
-        if (slots[s].busy && call->reader->announce)
-            pyhash_batch_announce(batch, range, slots[s].offset, rest < share ? (size_t)rest : share);
+        slot->offset += piece.size;
+        slot->busy = slot->offset < range->end;
+        rest -= piece.size;
+        if (slot->busy && call->reader->announce)
+            pyhash_batch_announce(batch, range, slot->offset, rest < share ? (size_t)rest : share);
     }
     return run(call, batch);
 }
@@ -218,7 +212,7 @@ static void follow_files(struct call *call, struct pyhash_batch *batch)
     unsigned busy;
 
     while (!should_stop(call) && (busy = fill_slots(call, slots, nslots)) > 0) {
-        if (!advance_slots(call, batch, slots, busy))
+        if (!advance_slots(call, batch, slots, nslots, busy))
             return;
     }
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reader for local file systems: pages that are in the page cache are hashed where they lie,
- * all others are read past it, so that a check neither waits for a copy nor drives out what the
- * host has cached. Both kinds of view mix in one batch. */
+/* The reader for local file systems: a piece of which any page is in the page cache is hashed where
+ * it lies, all others are read past it, so that a check neither waits for a copy nor drives out what
+ * the host has cached. Both kinds of view mix in one batch.
+ *
+ * A cached page is what the model's loader will get, and need not be what the drive has: bad memory
+ * changes it, a fault in the kernel, or somebody who writes to the drive below the file system. So
+ * no cached page is ever passed by. */
 #include "io.h"
 
 #include <sys/syscall.h>
@@ -15,7 +19,6 @@
 #ifndef SYS_cachestat
 #define SYS_cachestat 451 /* Linux 6.5; one number on all architectures */
 #endif
-#define PAGE_BYTES 4096   /* cachestat counts pages; where they are larger, all looks cold */
 
 struct cachestat_range {
     uint64_t offset, length;
@@ -25,21 +28,19 @@ struct cachestat {
     uint64_t cached, dirty, writeback, evicted, recently_evicted;
 };
 
-/* Are all pages of that piece in the page cache, or nearly? Where the system does not say, yes: a
- * mapping is right for both. */
-static int is_resident(int fd, uint64_t offset, size_t size)
+/* Is any page of that piece in the page cache? Where the system does not say, yes: a mapping is
+ * right for both. */
+static int is_cached(int fd, uint64_t offset, size_t size)
 {
     struct cachestat_range range = { offset, size };
     struct cachestat stat;
 
-    if (syscall(SYS_cachestat, fd, &range, &stat, 0) != 0)
-        return 1;
-    return stat.cached * PAGE_BYTES + size / 8 >= size;
+    return syscall(SYS_cachestat, fd, &range, &stat, 0) != 0 || stat.cached > 0;
 }
 
 static int should_go_direct(struct pyhash_views *views, int fd, uint64_t offset, size_t size)
 {
-    if (size < MIN_DIRECT_BYTES || is_resident(fd, offset, size))
+    if (size < MIN_DIRECT_BYTES || is_cached(fd, offset, size))
         return 0;
     /* Its buffers are made only when something turns out to be cold. */
     return pyhash_direct_open(views) == PYHASH_OK && pyhash_direct_has_room(views);

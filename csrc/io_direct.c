@@ -19,8 +19,8 @@
 /* Reads of one worker that are under way or waiting to be hashed: the extent that is being hashed
  * and the one after it. Of all workers together enough to keep any drive busy, and no more. */
 #define MAX_SLOTS 8
-#define MIN_SLOTS 4
-#define ALL_SLOTS 64
+#define MIN_SLOTS 2
+#define ALL_SLOTS 24
 
 enum slot_state { SLOT_FREE, SLOT_PENDING, SLOT_READ, SLOT_VIEWED };
 
@@ -179,6 +179,15 @@ static struct slot *take_slot(struct pyhash_direct *direct)
     return slot;
 }
 
+/* Read past the page cache without a ring; what that does not give, pread will. */
+static size_t read_now(struct pyhash_views *views, uint8_t *data, int fd, uint64_t offset, size_t size)
+{
+    int from = direct_fd(views, fd);
+    ssize_t n = from < 0 ? -1 : pread(from, data, whole_blocks(size), (off_t)offset);
+
+    return n < 0 ? 0 : (size_t)n;
+}
+
 static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t offset, size_t size,
                                   struct pyhash_error *error)
 {
@@ -191,8 +200,8 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
         slot = start_read(views, fd, offset, size);
     if (slot && wait_for(direct, slot) == 0)
         done = slot->result < 0 ? 0 : (size_t)slot->result;
-    else
-        slot = take_slot(direct);
+    else if ((slot = take_slot(direct)) != NULL)
+        done = read_now(views, slot_data(direct, slot), fd, offset, size);
     if (!slot) {
         error->os_errno = EIO;
         error->offset = offset;
@@ -257,7 +266,7 @@ enum pyhash_status pyhash_direct_open(struct pyhash_views *views)
 
 int pyhash_direct_has_room(const struct pyhash_views *views)
 {
-    return free_slot(views->direct) != NULL;
+    return views->direct->ring.fd >= 0 && free_slot(views->direct) != NULL;
 }
 
 static enum pyhash_status open_views(struct pyhash_views *views, size_t wanted, unsigned nthreads)

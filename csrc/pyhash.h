@@ -26,8 +26,9 @@ enum pyhash_status {
 
 /* How bytes of a file are reached. */
 enum pyhash_reader {
-    PYHASH_READER_AUTO = 0,       /* local file systems: mmap what is in the page cache, direct what
-                                     is not; all others: buffered */
+    PYHASH_READER_AUTO = 0,       /* local file systems: mmap where any page of a piece is in the
+                                     page cache, direct where none is; all others: buffered. The
+                                     first file of a call is asked for its file system */
     PYHASH_READER_MMAP = 1,       /* windows of the file, mapped and let go of again */
     PYHASH_READER_BUFFERED = 2,   /* pread into a small buffer that is used again and again */
     PYHASH_READER_DIRECT = 3,     /* O_DIRECT, announced ahead by io_uring; past the page cache */

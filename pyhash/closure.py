@@ -35,22 +35,33 @@ INDEX_MARK, INDEX_SUFFIX = ".index.", ".json"
 MODULES_NAME = "modules.json"  # sentence-transformers: a list of directories
 TOKENIZER_NAME = "tokenizer_config.json"
 
-# Endings that say that a string of a configuration is the name of a file that will be loaded.
+# Endings, in any case, that say that a string of a configuration is the name of a file that will be
+# loaded. What has a scheme is no file name: nothing in the field loads weights from there unasked.
 LOADABLE = (
     ".bin",
     ".ckpt",
+    ".engine",
     ".gguf",
     ".h5",
     ".index.json",
+    ".jinja",
+    ".joblib",
+    ".keras",
     ".msgpack",
+    ".npy",
     ".npz",
     ".onnx",
+    ".pickle",
     ".pkl",
     ".pt",
     ".pth",
     ".py",
     ".safetensors",
+    ".so",
+    ".tflite",
 )
+REMOTE_SCHEME = "://"
+PARENT = ".."  # as a component, it leads out of the checkpoint whatever the ending
 # Where the model once came from; and, of an adapter, the checkpoint that it is put upon, which is
 # another checkpoint and has a signature of its own.
 INFORMATION_KEYS = frozenset({"_name_or_path", "base_model_name_or_path"})
@@ -60,6 +71,8 @@ TEXT_KEYS = frozenset({"added_tokens_decoder", "chat_template", "id2label"})
 # they are written there; only these two are not.
 FILE_KEY_SUFFIX = "_file"
 OTHER_FILE_KEYS = frozenset({"source_spm", "target_spm", "vocab"})  # of Marian's
+# transformers forgets this key where there is no such file.
+TOKENIZER_KEY, TOKENIZER_FILE = "tokenizer_file", "tokenizer.json"
 UNOPENED_FILE_KEYS = frozenset({"added_tokens_file", "special_tokens_map_file"})
 # "module.Class" of code that lies in the checkpoint; "repository--module.Class" of other code.
 # What has no dot is no code: no loader takes it for a class.
@@ -150,13 +163,19 @@ def _check_config(
             module = text.partition(".")[0] + ".py"
             if not _is_signed(file.path, module, signed):
                 yield f"{key} takes code from {show(module)}, which is not a signed file"
-        elif _is_signed(file.path, text, signed):
+        elif not text or _is_signed(file.path, text, signed) or REMOTE_SCHEME in text:
             continue
-        elif text.endswith(LOADABLE) or (is_tokenizer and _is_file_key(key)):
+        elif _is_file_name(text) or (is_tokenizer and _is_file_key(key, file.path, signed)):
             yield f"{key} names {show(text)}, which is not a signed file of this checkpoint"
 
 
-def _is_file_key(key: str) -> bool:
+def _is_file_name(text: str) -> bool:
+    return text.lower().endswith(LOADABLE) or PARENT in text.split("/")
+
+
+def _is_file_key(key: str, origin: str, signed: frozenset[str]) -> bool:
+    if key == TOKENIZER_KEY and not _is_signed(origin, TOKENIZER_FILE, signed):
+        return False
     return key in OTHER_FILE_KEYS or (
         key.endswith(FILE_KEY_SUFFIX) and key not in UNOPENED_FILE_KEYS
     )

@@ -30,7 +30,10 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes a file the same file: it changes whenever the content could have.
+    """What makes a file the same file: it changes when the content is written to.
+
+    One way of writing leaves it as it is: a store through a mapping that was made writable
+    before, to a page that is dirty already (on tmpfs, any page). SECURITY.md says so too.
 
     Attributes:
         device, inode: Which file.
@@ -212,11 +215,18 @@ def open_files(listing: Listing, files: tuple[CheckpointFile, ...]) -> Iterator[
 
 
 def check_unchanged(file: CheckpointFile, descriptor: int) -> None:
-    """Raise ChangedWhileReadError unless the open file is still the one that was listed."""
+    """Raise ChangedWhileReadError unless the open file is still the one that was listed, and
+    ReadError when it has bytes behind its end.
+    """
     now = _identity(os.fstat(descriptor))
     if now != file.identity:
         finding = Finding("changed", file.path, "changed while it was being read")
         raise errors.ChangedWhileReadError(f"{file.path}: {finding.message}", (finding,))
+    with _reading(file.path):
+        beyond = os.pread(descriptor, 1, file.identity.size)
+    if beyond:
+        # /proc and some FUSE file systems say less than there is; a loader would read it all.
+        raise errors.ReadError(f"{file.path}: has more bytes than its size says", file.path)
 
 
 def read_small(location: str | os.PathLike[str], limit: int) -> bytes:

@@ -303,30 +303,35 @@ def _name(kernel: str | None) -> Any:
 
 def _run(call: Callable[[], int], control: Any, progress: Progress | None) -> int:
     """Make the call on a thread of its own, so that this one can hear Ctrl-C."""
+    begun: list[bool] = []
+    over: list[bool] = []
     statuses: list[int] = []
-    over = threading.Event()
+    wake = threading.Lock()
+    wake.acquire()
 
     def work() -> None:
+        begun.append(True)
         try:
             statuses.append(call())
         finally:
-            over.set()
+            over.append(True)
+            wake.release()
 
-    # The event is waited for and not the thread: until Python 3.13, Ctrl-C within Thread.join makes
-    # a thread that is still running count as ended.
-    thread = threading.Thread(target=work, name="pyhash-engine")
+    # What is true stands in the lists, and the lock only ends a sleep early: Ctrl-C within
+    # Thread.join makes a running thread count as ended (until Python 3.13), and within Event.wait
+    # it can leave the event locked for ever.
     try:
-        thread.start()
-        while not over.wait(POLL_SECONDS):
+        threading.Thread(target=work, name="pyhash-engine", daemon=True).start()
+        while not over:
+            wake.acquire(timeout=POLL_SECONDS)
             if progress:
                 progress(int(control.bytes_done))
     finally:
-        # Also when progress() raised: buffers must outlive the engine's use of them. Ctrl-C while
-        # the thread starts finds one without a number yet; it holds them itself, and stops.
+        # Also when progress() raised: buffers must outlive the engine's use of them. A thread that
+        # has not begun holds them itself, and will find that it need not.
         control.cancel = 1
-        if thread.ident is not None:
-            over.wait()
-    thread.join()
+        while begun and not over:
+            wake.acquire(timeout=POLL_SECONDS)
     return statuses[0]
 
 

@@ -115,7 +115,7 @@ _ADVICE: dict[type[errors.VerificationError], str] = {
     errors.DigestMismatchError: "Do not load it. Fetch these files again from the publisher; if"
     " they differ again, look at the drive, and at who can write there.",
     errors.ChangedWhileReadError: "Find out what writes to these files, stop it, and try again.",
-    errors.ClosureError: "Do not load it. Only the publisher can repair and sign it again.",
+    errors.ClosureError: "Do not load it. Its publisher must take that out and sign it again.",
 }
 
 

@@ -3,7 +3,7 @@
 
 Emulators are static binaries, taken out of their packages into the build folder: nothing of them
 is installed, and no root is needed. Compilers are installed, which needs root. Nothing here tests
-anything; what could not be had is a sentence in ``notes``.
+anything; what could not be had is a sentence in the caller's ``notes``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ NAMES = ("qemu-x86_64", "qemu-aarch64")
 
 Accept = Callable[[Path], str | None]
 Packages = tuple[tuple[str, str], ...]
-notes: list[str] = []
 
 
 def run(
@@ -49,13 +48,14 @@ def run(
     )
 
 
-def emulator(name: str, packages: Packages, accept: Accept) -> Path | None:
+def emulator(name: str, packages: Packages, accept: Accept, notes: list[str]) -> Path | None:
     """Return an emulator that can do what is asked of it.
 
     Args:
         name: One of NAMES.
         packages: NEW or OLD: where to take it from when none here will do.
         accept: Says why an emulator will not do, or None.
+        notes: What was wrong with those that were tried, when none will do.
     """
     reasons = []
     for found in _candidates(name, packages):
@@ -146,7 +146,7 @@ def _extract(archive: Path, target: Path) -> None:
                 (target / name).chmod(0o755)
 
 
-def arm_compilers() -> dict[str, str]:
+def arm_compilers(notes: list[str]) -> dict[str, str]:
     """Return commands that compile for ARM, by short name; installs them where that is possible."""
     wanted = {"aarch64-linux-gnu-gcc": ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]}
     if _clang() is None:

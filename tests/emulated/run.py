@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,10 +37,20 @@ C_TESTS = ROOT / "tests/c"
 VECTORS = C_TESTS / "build/cavp.txt"
 # What call_kernel hashes.
 BLOCK_DIGEST = sha256(b"a" * 64).hexdigest()
-ENGINE_TESTS = ("test_readers", "test_sigbus", "fuzz_engine 200", "test_faults quick",
-                "test_engine quick")  # fmt: skip
+# The engine's own tests, for ARM, with their arguments: the longest first.
+ENGINE_TESTS = (
+    "test_engine quick",
+    "test_faults quick",
+    "fuzz_engine 200",
+    "test_readers",
+    "test_sigbus",
+)
 # Shards of the checkpoint that Python hashes: around block, chunk and span, and more than one span.
 SIZES = (0, 1, 55, 56, 64, 65_535, 65_536, 65_537, 200_000, 1_048_576, 2_167_232)
+
+
+# What it is called, and what does it: None, or what went wrong.
+Job = tuple[str, Callable[[], str | None]]
 
 
 @dataclass
@@ -47,29 +58,31 @@ class Report:
     """What has been found out so far; jobs add to it from several threads."""
 
     started: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     passed: int = 0
     failures: list[str] = field(default_factory=list)
     not_tried: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     native: dict[str, list[str]] = field(default_factory=dict)
-    emulated: dict[str, list[str]] = field(default_factory=dict)
-    every_length: dict[str, list[str]] = field(default_factory=dict)
+    emulated: dict[str, list[Model]] = field(default_factory=dict)
+    every_length: set[tuple[str, Model]] = field(default_factory=set)
+    illegal: int = 0
 
-    def run_all(self, jobs: Iterable[tuple[str, Callable[[], str | None]]]) -> None:
-        """Run (name, job) pairs side by side; a job says what went wrong, or None."""
+    def run_all(self, jobs: list[Job]) -> None:
+        """Run jobs side by side, started in their order."""
 
-        def one(named: tuple[str, Callable[[], str | None]]) -> None:
-            name, job = named
+        def one(job: Job) -> None:
+            name, work = job
             start = time.monotonic()
             try:
-                failure = job()
+                failure = work()
             except (subprocess.TimeoutExpired, OSError) as error:
                 failure = str(error)
             seconds = time.monotonic() - start
             print(f"{name:<52} {f'FAILED: {failure}' if failure else f'{seconds:5.1f} s'}")
-            if failure:
-                self.failures.append(f"{name}: {failure}")
-            else:
-                self.passed += 1
+            with self.lock:
+                self.passed += not failure
+                self.failures += [f"{name}: {failure}"] if failure else []
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(one, jobs))
@@ -88,15 +101,19 @@ def build_call_kernel(compiler: str, name: str) -> Path:
 def build_tests(folder: str, names: Iterable[str], *settings: str) -> Path:
     """Build some of the C tests; the folder that they are in."""
     targets = [f"build/{folder}/{name}" for name in names]
-    need(run("make", "-C", C_TESTS, f"-j{os.cpu_count()}", f"PYTHON={sys.executable}",
-             f"BUILD=build/{folder}", *settings, *targets, "build/cavp.txt"))  # fmt: skip
+    settings = (f"PYTHON={sys.executable}", f"BUILD=build/{folder}", *settings)
+    need(run("make", "-C", C_TESTS, f"-j{os.cpu_count()}", *settings, *targets, "build/cavp.txt"))
     return C_TESTS / "build" / folder
 
 
+class UnbuiltError(Exception):
+    """A command failed that must work before anything can be tested."""
+
+
 def need(result: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    """What must work before anything can be tested."""
+    """Return the result of a command that worked."""
     if result.returncode:
-        sys.exit(f"{' '.join(result.args)}\n{result.stdout}{result.stderr}")
+        raise UnbuiltError(f"{' '.join(result.args)}: {ended(result)}")
     return result
 
 
@@ -129,31 +146,31 @@ def dispatch(report: Report, model: Model, emulator: Path, call: Path) -> str | 
             return f"{name} called directly: {ended(direct)}"
         if name not in wanted and direct.returncode != -signal.SIGILL:
             return f"{name} called directly did not die of SIGILL: {ended(direct)}"
-    for name in offered:
-        report.emulated.setdefault(name, []).append(model.cpu)
+    with report.lock:
+        report.illegal += len(found) - len(offered)
+        for name in offered:
+            report.emulated.setdefault(name, []).append(model)
     return None
 
 
-def every_length(
-    report: Report, cpu: str, kernels: tuple[str, ...], emulator: Path, program: Path
-) -> str | None:
-    """NIST's vectors, every length, guard pages, for these kernels."""
-    result = run(emulator, "-cpu", cpu, program, VECTORS, "emulated", *kernels)
+def every_length(report: Report, model: Model, emulator: Path, program: Path) -> str | None:
+    """NIST's vectors, every length, guard pages, by the model's kernels for that."""
+    kernels = model.all_lengths
+    result = run(emulator, "-cpu", model.cpu, program, VECTORS, "emulated", *kernels)
     words = [line.split() for line in result.stdout.splitlines()]
     ran = {
         name for kernel, name, *how in words if kernel == "kernel" and how == ["ran", "emulated"]
     }
     if result.returncode or ran != set(kernels):
         return ended(result)
-    for name in kernels:
-        report.every_length.setdefault(name, []).append(cpu)
+    report.every_length.update((name, model) for name in kernels)
     return None
 
 
 def extension(model: Model, emulator: Path, case: Path) -> str | None:
     """The real extension in an emulated CPython."""
     result = run(emulator, "-cpu", model.cpu, sys.executable, HERE / "in_guest.py", case)
-    return ended(result) if result.returncode or int(result.stdout) < 100 else None
+    return ended(result) if result.returncode or not result.stdout.strip().isdigit() else None
 
 
 def command_line(model: Model, emulator: Path, folder: Path, root: str) -> str | None:
@@ -176,7 +193,7 @@ def program(emulator: Path, folder: Path, words: str) -> str | None:
 # --- the parts ----------------------------------------------------------------------------------
 
 
-def on_this_machine(report: Report) -> None:
+def on_this_machine(report: Report, _: Path) -> None:
     """Which kernels run natively here, and which only over a model of their instructions."""
     folder = build_tests("default", ["test_kernels"])
     result = need(run(folder / "test_kernels", VECTORS, "quick"))
@@ -221,32 +238,35 @@ def on_x86(report: Report, place: Path) -> None:
                 return f"{kernel} on max: {ended(result)}"
         return None
 
-    emulator = _tools.emulator("qemu-x86_64", _tools.NEW, refusal)
+    emulator = _tools.emulator("qemu-x86_64", _tools.NEW, refusal, report.notes)
     if not emulator:
         report.not_tried.append("every x86 kernel under emulation: no emulator")
         return
     case = write_case(place / "checkpoint")
     test_kernels = C_TESTS / "build/default/test_kernels"
-    jobs: list[tuple[str, Callable[[], str | None]]] = []
+    with_python = [model for model in X86 if model.python]
+    at_the_command_line = (with_python[0], with_python[-1])
+    jobs: list[Job] = []
     for model in X86:
         name = f"x86 {model.cpu}"
         if model.all_lengths:
-            work = partial(every_length, report, model.cpu, model.all_lengths, emulator)
-            jobs.append((f"{name}: every length", partial(work, test_kernels)))
+            work = partial(every_length, report, model, emulator, test_kernels)
+            jobs.append((f"{name}: every length", work))
         if model.python:
             file = place / f"{model.cpu}.json"
             kernels = sorted(model.kernels | {"portable"})
             file.write_text(json.dumps(case | {"kernels": kernels}), encoding="utf-8")
             jobs.append((f"{name}: extension", partial(extension, model, emulator, file)))
+        if model in at_the_command_line:
             work = partial(command_line, model, emulator, place / "checkpoint", str(case["root"]))
             jobs.append((f"{name}: command line", work))
         jobs.append((f"{name}: dispatch", partial(dispatch, report, model, emulator, call)))
     report.run_all(jobs)
 
 
-def on_arm64(report: Report) -> None:
+def on_arm64(report: Report, _: Path) -> None:
     """The C kernel tests, the dispatcher and the engine on ARM models."""
-    compilers = _tools.arm_compilers()
+    compilers = _tools.arm_compilers(report.notes)
     report.not_tried += [f"the ARM kernels by {c}" for c in ("gcc", "clang") if c not in compilers]
     if not compilers:
         return
@@ -257,9 +277,9 @@ def on_arm64(report: Report) -> None:
         return next((ended(result) for result in results if result.returncode), None)
 
     without = ARM64_WITHOUT_SHA2
-    new = _tools.emulator("qemu-aarch64", _tools.NEW, partial(refusal, ARM64))
-    old = _tools.emulator("qemu-aarch64", _tools.OLD, partial(refusal, (without,)))
-    jobs: list[tuple[str, Callable[[], str | None]]] = []
+    new = _tools.emulator("qemu-aarch64", _tools.NEW, partial(refusal, ARM64), report.notes)
+    old = _tools.emulator("qemu-aarch64", _tools.OLD, partial(refusal, (without,)), report.notes)
+    jobs: list[Job] = []
     if old:
         work = partial(dispatch, report, without, old, call)
         jobs.append((f"arm64 {without.cpu}: dispatch", work))
@@ -272,12 +292,9 @@ def on_arm64(report: Report) -> None:
     report.run_all(jobs)
 
 
-def arm64_jobs(
-    report: Report, emulator: Path, compilers: dict[str, str], call: Path
-) -> list[tuple[str, Callable[[], str | None]]]:
+def arm64_jobs(report: Report, emulator: Path, compilers: dict[str, str], call: Path) -> list[Job]:
     """What is to be done on the models that can do SHA2, the longest first."""
-    jobs: list[tuple[str, Callable[[], str | None]]] = []
-    kernels = ("sha2_x2", "sha2", "portable")
+    jobs: list[Job] = []
     for name, command in compilers.items():
         for level in ("-O0", "-O2"):
             plain = (name, level) == ("gcc", "-O2")
@@ -288,40 +305,48 @@ def arm64_jobs(
                 f"CC={command}",
                 f"OPTIMISE={level}",
             )
-            for cpu in ("max", "cortex-a72", "neoverse-n1") if plain else ("max",):
-                work = partial(every_length, report, cpu, kernels, emulator)
-                title = f"arm64 {cpu}: every length, {name} {level}"
-                jobs.append((title, partial(work, folder / "test_kernels")))
+            for model in ARM64:
+                if model.all_lengths and (plain or model is ARM64[0]):
+                    work = partial(every_length, report, model, emulator, folder / "test_kernels")
+                    jobs.append((f"arm64 {model.cpu}: every length, {name} {level}", work))
             if plain:
-                for words in ENGINE_TESTS:
-                    work = partial(program, emulator, folder, words)
-                    jobs.insert(0, (f"arm64 max: {words}", work))
+                engine = [(w, partial(program, emulator, folder, w)) for w in ENGINE_TESTS]
+                jobs = [(f"arm64 max: {words}", work) for words, work in engine] + jobs
     for model in ARM64:
         work = partial(dispatch, report, model, emulator, call)
         jobs.append((f"arm64 {model.cpu}: dispatch", work))
     return jobs
 
 
+def how_it_ran(report: Report, name: str) -> str:
+    """Say all about one kernel in one line."""
+    how = list(report.native.get(name, [f"not native: this is {platform.machine()}"]))
+    models = report.emulated.get(name, [])
+    for arch in ("x86", "arm64"):
+        cpus = [m.cpu + "*" * ((name, m) in report.every_length) for m in models if m.arch == arch]
+        if cpus:
+            how.append(f"ran emulated on {arch} {' '.join(cpus)}")
+    if name.startswith("avx512"):
+        how.append("cannot be emulated: QEMU has no AVX-512")
+    elif not models:
+        how.append("DID NOT RUN EMULATED")
+    return "; ".join(how)
+
+
 def print_report(report: Report) -> None:
     """Every kernel by name, how it ran, and everything that was not tried."""
-    print("\nHow each kernel ran (* every length from 0 to 4096, guard pages, NIST's vectors):")
-    names = sorted({*report.native, *(k for model in (*X86, *ARM64) for k in model.kernels)})
-    for name in names:
-        how = list(report.native.get(name, [f"not native: this is {platform.machine()}"]))
-        models = report.emulated.get(name, [])
-        stars = report.every_length.get(name, [])
-        if models:
-            how.append(f"ran emulated ({', '.join(m + '*' * (m in stars) for m in models)})")
-        elif name.startswith("avx512"):
-            how.append("cannot be emulated: QEMU has no AVX-512")
-        else:
-            how.append("DID NOT RUN EMULATED")
-        print(f"  {name:<11} {'; '.join(how)}")
-    for text in (*report.not_tried, *_tools.notes):
-        print(f"NOTE: not tried: {text}" if text in report.not_tried else f"NOTE: {text}")
+    print("\nHow each kernel ran (* NIST's vectors, every length from 0 to 4096, guard pages):")
+    for name in sorted({*report.native, *(k for model in (*X86, *ARM64) for k in model.kernels)}):
+        print(f"  {name:<10}  {how_it_ran(report, name)}")
+    print(f"Kernels called where the processor lacks them: {report.illegal} deaths of SIGILL,")
+    print("each of a kernel that the dispatcher had refused.")
+    for text in report.not_tried:
+        print(f"NOT TRIED: {text}")
+    for text in report.notes:
+        print(f"NOTE: {text}")
     for text in report.failures:
         print(f"FAILED: {text}")
-    print(f"took {time.monotonic() - report.started:.0f} s")
+    print(f"took {time.monotonic() - report.started:.0f} s; speeds of emulation mean nothing")
     counts = f"{report.passed} passed, {len(report.failures)} failed"
     print(f"{counts}, {len(report.not_tried)} skipped")
 
@@ -329,13 +354,15 @@ def print_report(report: Report) -> None:
 def main() -> None:
     """Do all of it; the exit code is 1 when something failed, or with --strict was not tried."""
     report = Report()
-    on_this_machine(report)
     with tempfile.TemporaryDirectory(prefix="pyhash-emulated-") as place:
-        on_x86(report, Path(place))
-    on_arm64(report)
+        for part in (on_this_machine, on_x86, on_arm64):
+            try:
+                part(report, Path(place))
+            except UnbuiltError as error:
+                report.failures.append(str(error))
     print_report(report)
     strict = "--strict" in sys.argv[1:]
-    if report.failures or not report.passed or (strict and report.not_tried):
+    if report.failures or (strict and report.not_tried):
         sys.exit(1)
 
 

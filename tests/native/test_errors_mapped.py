@@ -6,8 +6,7 @@ from __future__ import annotations
 import pytest
 
 from pyhash import _native, errors
-from pyhash._native import STATUS_ERRORS, Range
-from pyhash._native._engine import ffi, lib
+from pyhash._native import STATUS_ERRORS, Range, ffi, lib
 
 STATUSES = {
     name: value

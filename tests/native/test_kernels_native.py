@@ -59,7 +59,9 @@ def test_there_are_kernels() -> None:
     assert len(set(names)) == len(names)
     assert names[-1] == "portable"
     assert kernels()[-1].supported
-    print("kernels:", ", ".join(f"{k.name}{'' if k.supported else ' (not here)'}" for k in kernels()))
+    print(
+        "kernels:", ", ".join(f"{k.name}{'' if k.supported else ' (not here)'}" for k in kernels())
+    )
 
 
 def test_nist_messages(kernel: Kernel) -> None:
@@ -121,9 +123,7 @@ def test_any_ranges(sizes: list[int], threads: int, file_digests: bool) -> None:
     ranges = [Range("memory", memoryview(data)[:size], 0, size) for size in sizes]
     for one in kernels():
         if one.supported:
-            found = hash_ranges(
-                ranges, threads=threads, file_digests=file_digests, kernel=one.name
-            )
+            found = hash_ranges(ranges, threads=threads, file_digests=file_digests, kernel=one.name)
             for size, result in zip(sizes, found, strict=True):
                 assert result.span_nodes == b"".join(reference.span_nodes(data[:size]))
                 digest = hashlib.sha256(data[:size]).digest() if file_digests else None

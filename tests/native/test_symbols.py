@@ -25,7 +25,7 @@ HEADERS = sorted(CSRC.rglob("*.h"))
 FORBIDDEN = re.compile(
     r"_*(abort|_?[Ee]xit|quick_exit|at_?exit|assert_fail|"
     r"[a-z]*printf(_chk)?|f?puts|f?putc|putchar|perror|"
-    r"f?open(64)?|fd?open|fread|fwrite|fclose|fflush|stdin|stdout|stderr|"
+    r"fopen(64)?|fdopen|fread|fwrite|fclose|fflush|stdin|stdout|stderr|"
     r"getenv|secure_getenv|setenv|putenv|setlocale|strerror|system|popen|fork|exec[a-z]+|"
     r"longjmp|siglongjmp|Py[A-Z_]\w*)"
 )
