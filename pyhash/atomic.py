@@ -30,8 +30,8 @@ def write_file(location: str | os.PathLike[str], data: bytes, *, mode: int = 0o6
         WriteError: The system refused; what was there before still is.
     """
     text = os.fspath(location)
-    directory, name = os.path.split(os.path.abspath(text))
-    temporary = os.path.join(directory, f".{name}.{os.getpid()}.{threading.get_ident()}")
+    directory = os.path.dirname(os.path.abspath(text))
+    temporary = os.path.join(directory, f".pyhash-{os.getpid()}-{threading.get_ident()}")
     try:
         descriptor, is_named = _new_file(directory, temporary)
         try:

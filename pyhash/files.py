@@ -215,18 +215,24 @@ def open_files(listing: Listing, files: tuple[CheckpointFile, ...]) -> Iterator[
 
 
 def check_unchanged(file: CheckpointFile, descriptor: int) -> None:
-    """Raise ChangedWhileReadError unless the open file is still the one that was listed, and
-    ReadError when it has bytes behind its end.
-    """
+    """Raise ChangedWhileReadError unless the open file is still the one that was listed."""
     now = _identity(os.fstat(descriptor))
     if now != file.identity:
         finding = Finding("changed", file.path, "changed while it was being read")
         raise errors.ChangedWhileReadError(f"{file.path}: {finding.message}", (finding,))
+
+
+def check_end(file: CheckpointFile, descriptor: int) -> None:
+    """Raise ReadError when an open file has bytes behind what its size says is its end.
+
+    Files of /proc and of some FUSE file systems do; a loader would read them all.
+    """
+    size = file.identity.size
     with _reading(file.path):
-        beyond = os.pread(descriptor, 1, file.identity.size)
+        beyond = os.pread(descriptor, 1, size)
     if beyond:
-        # /proc and some FUSE file systems say less than there is; a loader would read it all.
-        raise errors.ReadError(f"{file.path}: has more bytes than its size says", file.path)
+        message = f"{file.path}: has more bytes than its size of {size} says"
+        raise errors.ReadError(message, file.path, None, size)
 
 
 def read_small(location: str | os.PathLike[str], limit: int) -> bytes:

@@ -256,6 +256,7 @@ def _hash_group(
     digests: list[ShardDigest | None] = [None] * len(group)
     for i, result in zip(order, results, strict=True):
         files.check_unchanged(group[i], descriptors[i])
+        files.check_end(group[i], descriptors[i])
         root = merkle.shard_root(result.span_nodes) if span_nodes else b""
         digests[i] = ShardDigest(
             group[i].identity.size, root, result.span_nodes, result.file_digest

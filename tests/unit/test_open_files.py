@@ -176,3 +176,15 @@ def test_read_at_that_the_system_refuses(tmp_path: Path) -> None:
         files.read_at("a", directory)(0, 1)
     os.close(directory)
     assert (caught.value.path, caught.value.errno) == ("a", errno.EISDIR)
+
+
+@pytest.mark.parametrize("name", ["/proc/version", "/proc/self/maps"])
+def test_bytes_behind_the_end(name: str) -> None:
+    """The system says that these have no bytes."""
+    listing = files.list_checkpoint(name, lambda _: False)
+    with (
+        files.open_files(listing, listing.files) as (descriptor,),
+        pytest.raises(ReadError, match="more bytes than its size of 0 says") as caught,
+    ):
+        files.check_end(listing.files[0], descriptor)
+    assert caught.value.offset == 0
