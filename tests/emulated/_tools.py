@@ -41,6 +41,7 @@ def run(
         words,
         cwd=cwd,
         timeout=timeout,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         errors="replace",
@@ -63,8 +64,8 @@ def emulator(name: str, packages: Packages, accept: Accept, notes: list[str]) ->
         if reason is None:
             return found
         reasons.append(f"{_version(found)} will not do: {reason}")
-    reasons.append(f"no other could be had from {' or '.join(suite for suite, _ in packages)}")
-    notes.append(f"{name}: {'; '.join(reasons)}")
+    suites = " or ".join(suite.format(codename=_codename()) for suite, _ in packages)
+    notes.append("; ".join([f"no {name} that will do, here or from {suites}", *reasons]))
     return None
 
 
@@ -126,7 +127,7 @@ def _unpack(suite: str, package: str, target: Path) -> bool:
     done = run(*apt, "download", f"{package}/{suite}", cwd=place / "packages")
     for archive in (place / "packages").glob("*.deb"):
         _extract(archive, target)
-        archive.unlink()
+    shutil.rmtree(place)
     return done.returncode == 0
 
 
