@@ -42,7 +42,8 @@ struct setup {
 static const uint8_t canary[DIGEST] = "untouched untouched untouched u";
 static int quick;
 
-/* Another one each time, those that do not run here left out; NULL is among them. */
+/* Another one each time, those that do not run here left out; NULL is among them. The portable one,
+ * being slow and the one that is compared with, comes rarely. */
 static const char *next_kernel(void)
 {
     static size_t next;
@@ -54,7 +55,7 @@ static const char *next_kernel(void)
         if (index == pyhash_kernel_count())
             return NULL;
         CHECK(pyhash_kernel_at(index, &info) == PYHASH_OK, "kernel %zu", index);
-        if (info.supported)
+        if (info.supported && (strcmp(info.name, "portable") != 0 || next % 7 == 0))
             return info.name;
     }
 }
@@ -219,12 +220,11 @@ static void test_large_shard(struct random *random)
                                  make_sample(random, SPAN) };
     struct part parts[2] = { whole(&samples[0]), whole(&samples[1]) };
 
-    for (enum way way = 0; way < WAY_MIXED; way++) {
-        check_parts(parts, 2, (struct setup){ way, 1, WANT_NODES });
-        check_parts(parts, 2, (struct setup){ way, 2, WANT_NODES | WANT_DIGESTS });
-        /* As many threads as one can ask for: those without work must not be missed. */
-        check_parts(parts, 2, (struct setup){ way, way == WAY_DIRECT ? 9 : 2000, WANT_NODES });
-    }
+    for (enum way way = 0; way < WAY_MIXED; way++)
+        check_parts(parts, 2, (struct setup){ way, 1 + way % 2, WANT_NODES });
+    check_parts(parts, 2, (struct setup){ WAY_AUTO, 2, WANT_NODES | WANT_DIGESTS });
+    /* As many threads as one can ask for: those without work must not be missed. */
+    check_parts(parts, 2, (struct setup){ WAY_MMAP, 2000, WANT_NODES });
     drop_sample(&samples[0]);
     drop_sample(&samples[1]);
 }

@@ -94,8 +94,7 @@ def test_file_digest_of_more_than_four_gibibytes(tmp_path: Path) -> None:
     zeros = bytes(SPAN)
     thread = threading.Thread(target=digest)
     thread.start()
-    options = Options(reader="buffered")
-    (found,) = hash_listing(listing, options=options, span_nodes=False, file_digests=True)
+    (found,) = hash_listing(listing, options=Options(), span_nodes=False, file_digests=True)
     thread.join()
     assert found.file_digest == wanted.digest()
 
