@@ -123,7 +123,7 @@ def test_doctor(run: Run) -> None:
         assert line.endswith("B/s" if kernel.supported else "not on this processor")
     found = json.loads(run("doctor", "--format", "json", "--threads", "3")[1])
     assert found["threads"] == 3
-    assert set(found["readers"]) == {"auto", "mmap", "buffered"}
+    assert set(found["readers"]) == {"auto", "mmap", "buffered", "direct"}
     assert {one["name"] for one in found["kernels"]} == {one.name for one in _native.kernels()}
     rates = [one["bytes_per_second"] for one in found["kernels"] if one["bytes_per_second"]]
     assert rates == sorted(rates, reverse=True)

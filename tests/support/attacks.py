@@ -184,7 +184,9 @@ ATTACKS: dict[str, Attack] = {
     "index_key_twice": _published(partial(do.repeat_index_key, escaped=False)),
     "index_key_twice_escaped": _published(partial(do.repeat_index_key, escaped=True)),
     "config_key_twice": _published(_on(CONFIG, do.replace_text, "{\n", '{"vocab_size": 1,\n')),
-    "config_with_nan": _published(_on(CONFIG, do.edit_json, rope_theta=float("nan"))),
+    # Readers that keep numbers as doubles see another one. (NaN and Infinity pass: real
+    # configurations have them, and everybody reads them alike.)
+    "config_with_integer_of_54_bits": _published(_on(CONFIG, do.edit_json, vocab_size=2**53 + 1)),
     "config_takes_remote_code": _published(
         _on(CONFIG, do.edit_json, auto_map={"AutoModel": "evil/repo--modeling.Model"})
     ),
