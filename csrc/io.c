@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which reader a file gets, and whether a descriptor can be hashed at all. Reads no data. */
+/* Which reader a file gets, and whether a descriptor can be hashed at all. And the one loop
+ * around pread. */
 #include "io.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 /* File systems of this machine's own memory and disks. On all others (network, FUSE, unknown) a
  * page fault may wait for ever or fail where a read would report, so they are read, not mapped. */
@@ -80,4 +82,22 @@ enum pyhash_status pyhash_check_views(const struct pyhash_views *views, unsigned
         status = pyhash_check_file(view->fd, view->offset + view->size, error);
     }
     return status;
+}
+
+enum pyhash_status pyhash_read(uint8_t *data, int fd, uint64_t offset, size_t size, size_t done,
+                               struct pyhash_error *error)
+{
+    while (done < size) {
+        ssize_t n = pread(fd, data + done, size - done, (off_t)(offset + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            error->os_errno = n < 0 ? errno : 0;
+            error->offset = offset + done;
+            return n < 0 ? PYHASH_ERR_READ : PYHASH_ERR_SHRANK;
+        }
+        done += (size_t)n;
+    }
+    return PYHASH_OK;
 }

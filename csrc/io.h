@@ -79,4 +79,9 @@ enum pyhash_status pyhash_check_file(int fd, uint64_t end, struct pyhash_error *
 enum pyhash_status pyhash_check_views(const struct pyhash_views *views, unsigned *index,
                                       struct pyhash_error *error);
 
+
+/* pread bytes [done, size) of a piece to where they belong in `data`, `size` bytes, the caller's. */
+enum pyhash_status pyhash_read(uint8_t *data, int fd, uint64_t offset, size_t size, size_t done,
+                               struct pyhash_error *error);
+
 #endif

@@ -2,9 +2,7 @@
 /* pread into one buffer that is used again and again, small enough to stay in a core's cache. */
 #include "io.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "merkle.h"
 
@@ -25,20 +23,10 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
                                   struct pyhash_error *error)
 {
     uint8_t *buffer = views->buffer + views->used;
-    size_t done = 0;
+    enum pyhash_status status = pyhash_read(buffer, fd, offset, size, 0, error);
 
-    while (done < size) {
-        ssize_t n = pread(fd, buffer + done, size - done, (off_t)(offset + done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            error->os_errno = n < 0 ? errno : 0;
-            error->offset = offset + done;
-            return n < 0 ? PYHASH_ERR_READ : PYHASH_ERR_SHRANK;
-        }
-        done += (size_t)n;
-    }
+    if (status != PYHASH_OK)
+        return status;
     views->view[views->nviews++] = (struct pyhash_view){
         .data = buffer, .size = size, .fd = fd, .offset = offset,
     };

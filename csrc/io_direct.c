@@ -147,25 +147,6 @@ static int wait_for(struct pyhash_direct *direct, const struct slot *wanted)
     return 0;
 }
 
-/* Read [done, size) of a slot by plain pread. */
-static enum pyhash_status complete(int fd, uint8_t *data, uint64_t offset, size_t size, size_t done,
-                                   struct pyhash_error *error)
-{
-    while (done < size) {
-        ssize_t n = pread(fd, data + done, size - done, (off_t)(offset + done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            error->os_errno = n < 0 ? errno : 0;
-            error->offset = offset + done;
-            return n < 0 ? PYHASH_ERR_READ : PYHASH_ERR_SHRANK;
-        }
-        done += (size_t)n;
-    }
-    return PYHASH_OK;
-}
-
 /* A slot that nothing is in: a free one, or else one whose read ahead nobody has asked for yet,
  * which is given up for it. */
 static struct slot *take_slot(struct pyhash_direct *direct)
@@ -208,7 +189,7 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
         return PYHASH_ERR_READ;
     }
     *slot = (struct slot){ SLOT_VIEWED, fd, offset, size, 0 };
-    status = complete(fd, slot_data(direct, slot), offset, size, done, error);
+    status = pyhash_read(slot_data(direct, slot), fd, offset, size, done, error);
     if (status != PYHASH_OK) {
         slot->state = SLOT_FREE;
         return status;

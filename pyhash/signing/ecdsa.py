@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyhash import limits
+from pyhash.atomic import sync_directory
 from pyhash.errors import KeyFileError, SignatureError, UsageError
 from pyhash.signing._base import SigningMethod
 
@@ -314,7 +315,7 @@ def _write_new_file(name: str, data: bytes, mode: int) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(descriptor)
-            _sync_directory(os.path.dirname(name) or ".")
+            sync_directory(os.path.dirname(name) or ".")
         except FileExistsError as error:
             message = f"{name}: exists already; keys are never overwritten"
             raise KeyFileError(message, name) from error
@@ -328,14 +329,6 @@ def _remove(name: str) -> None:
     # The error that led here says more than a failure to clean up would.
     with suppress(OSError):
         os.unlink(name)
-
-
-def _sync_directory(name: str) -> None:
-    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 METHOD = SigningMethod(scheme="file", load_signer=load_private_key, load_verifier=load_public_key)
