@@ -30,6 +30,18 @@ def default_tree(path: str | os.PathLike[str]) -> str:
     return os.fspath(path) + TREE_SUFFIX
 
 
+def places(
+    path: str | os.PathLike[str],
+    signature: str | os.PathLike[str] | None,
+    tree: str | os.PathLike[str] | None,
+) -> tuple[str, str]:
+    """Return where bundle and tree file lie: where the caller says, or by default. Raises nothing."""
+    return (
+        default_bundle(path) if signature is None else os.fspath(signature),
+        default_tree(path) if tree is None else os.fspath(tree),
+    )
+
+
 def inside(path: str | os.PathLike[str], name: str) -> str | None:
     """Return a file's path inside a checkpoint's directory; None when it lies elsewhere.
 

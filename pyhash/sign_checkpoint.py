@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pyhash import atomic, closure, files, hashing, limits, paths, signing, tree_file
 from pyhash.errors import FormatError, ReadError, UsageError
 from pyhash.findings import raise_findings
-from pyhash.locations import OWN_NAMES, check_keys_outside, default_bundle, default_tree, inside
+from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, ShardEntry, build_manifest, dump_statement
 
 
@@ -75,8 +75,7 @@ def sign(
     """
     check_keys_outside(path, [key])
     signer = signing.load_signer(key)
-    bundle_path = os.fspath(signature) if signature is not None else default_bundle(path)
-    tree_path = os.fspath(tree) if tree is not None else default_tree(path)
+    bundle_path, tree_path = places(path, signature, tree)
     _check_targets(bundle_path, tree_path)
     ignored = _ignored([inside(path, name) for name in (bundle_path, tree_path)], ignore)
     listing = files.list_checkpoint(path, hashing.ignorer(ignored))

@@ -21,7 +21,7 @@ from typing import NoReturn
 from pyhash import closure, damage, errors, files, hashing, limits, paths, signing, tree_file
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
-from pyhash.locations import OWN_NAMES, check_keys_outside, default_bundle, default_tree, inside
+from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, ShardEntry, load_statement
 from pyhash.merkle import format_root
 from pyhash.policy import Policy
@@ -104,34 +104,30 @@ def verify(
 
     Args:
         path: A directory, or one file.
-        keys: Public keys to trust, PEM files; any one of them may have signed.
-        policy: Whom to trust, instead of ``keys``, ``ignore`` and ``root``.
-        signature: The bundle; None: ``model.sig`` in the directory, or the file's name with
-            ``.sig``.
-        tree: The tree file; None: ``model.tree`` likewise. Only needed to say where damage is.
+        keys: Public keys to trust, PEM files; any one may have signed.
+        policy: Instead of ``keys``, ``ignore`` and ``root``.
+        signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
+        tree: The tree file; None: likewise. Only needed to say where damage is.
         ignore: Paths inside the checkpoint that may be there unsigned.
-        root: The only checkpoint root to accept, ``pyhash-v1:<64 hex>``; None: any.
+        root: The only checkpoint root to accept; None: any.
         options: How to hash.
 
     Returns:
         The proof.
 
     Raises:
-        VerificationError: The answer is no; the subclass says why, ``findings`` what and where.
+        VerificationError: No; the subclass says why, ``findings`` what and where.
         CheckError: The answer could not be found out. Refuse, too.
         UsageError: Neither keys nor a policy, or both, or a key out of the checkpoint itself.
-        KeyboardInterrupt: Ctrl-C; there is no answer.
+        KeyboardInterrupt: Ctrl-C; no answer.
     """
     began = time.monotonic()
     if policy is None:
-        check_keys_outside(path, keys)
-        policy = Policy.from_key_files(keys, ignore=ignore, root=root)
+        policy = _policy(path, keys, ignore, root)
     elif keys or ignore or root is not None:
         raise errors.UsageError("give a policy, or keys, ignored paths and a root, not both")
     files.check_there(path)
-    bundle_path = os.fspath(signature) if signature is not None else default_bundle(path)
-    tree_path = os.fspath(tree) if tree is not None else default_tree(path)
-
+    bundle_path, tree_path = places(path, signature, tree)
     manifest, key_hint = load_signed(bundle_path, policy)  # 1, 2
     ignored = ignored_paths(manifest, policy)
     own = own_paths(manifest, [inside(path, bundle_path), inside(path, tree_path)])
@@ -154,6 +150,16 @@ def verify(
         time.monotonic() - began,
         _SEAL,
     )
+
+
+def _policy(
+    path: str | os.PathLike[str],
+    keys: Sequence[str | os.PathLike[str]],
+    ignore: Sequence[str],
+    root: str | None,
+) -> Policy:
+    check_keys_outside(path, keys)
+    return Policy.from_key_files(keys, ignore=ignore, root=root)
 
 
 def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
