@@ -35,7 +35,7 @@ def places(
     signature: str | os.PathLike[str] | None,
     tree: str | os.PathLike[str] | None,
 ) -> tuple[str, str]:
-    """Return where bundle and tree file lie: where the caller says, or by default. Raises nothing."""
+    """Return where bundle and tree file lie: as the caller says, or by default. Raises nothing."""
     return (
         default_bundle(path) if signature is None else os.fspath(signature),
         default_tree(path) if tree is None else os.fspath(tree),
