@@ -250,7 +250,7 @@ NO_THREADS = """
 
 
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("mebibytes", [16, 64, 200])
+@pytest.mark.parametrize("mebibytes", [16, 200])
 def test_memory_and_threads_that_the_system_refuses(
     reader: str, mebibytes: int, weights: Path
 ) -> None:

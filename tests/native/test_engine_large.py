@@ -125,7 +125,7 @@ def test_larger_than_any_shard(reader: str, tmp_path: Path) -> None:
 def test_progress_grows_and_ends_at_the_total(
     reader: str, file_digest: bool, tmp_path: Path
 ) -> None:
-    size = 200 * SPAN + 1
+    size = 80 * SPAN + 1
     path = sparse(tmp_path / "a", size)
     told: list[tuple[int, int]] = []
     options = Options(threads=2, reader=reader, progress=lambda *done: told.append(done))
