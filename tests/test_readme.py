@@ -5,6 +5,7 @@ its numbers are those of the committed result files.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -106,3 +107,21 @@ def test_ci_calls_only_make() -> None:
     commands = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
     assert "make test" in commands
     assert all(command.startswith("make ") for command in commands)
+
+
+def spreads(value: object) -> list[tuple[float, float, float]]:
+    """Every (median, min, max) of a result file."""
+    if not isinstance(value, dict):
+        return []
+    if set(value) == {"median", "min", "max"}:
+        return [(value["median"], value["min"], value["max"])]
+    return [one for item in value.values() for one in spreads(item)]
+
+
+def test_numbers_are_those_of_the_result_files() -> None:
+    rows = re.findall(r"\| ([\d.]+) \[([\d.]+) – ([\d.]+)\] \| \[\w+\]\(([^)]+)\)", README)
+    assert len(rows) >= 6
+    for *numbers, file in rows:
+        result = json.loads((ROOT / file).read_text(encoding="utf-8"))
+        found = [[f"{number:.2f}" for number in spread] for spread in spreads(result)]
+        assert numbers in found, f"{numbers} is not in {file}"
