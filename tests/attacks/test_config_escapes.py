@@ -71,7 +71,7 @@ def test_leads_elsewhere(name: str, values: object, stage: Stage) -> None:
         ("config.json", {"_name_or_path": "/home/somebody/model.safetensors"}),
         ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["modeling.Slow", None]}}),
         ("tokenizer_config.json", {"vocab_file": "tokenizer.json", "merges_file": None}),
-        ("tokenizer_config.json", {"special_tokens_map_file": "/root/.cache/map.json"}),
+        ("tokenizer_config.json", {"special_tokens_map_file": "/home/user/.cache/map.json"}),
         ("adapter_config.json", {"base_model_name_or_path": "somebody/model"}),
         ("onnx/config.json", {"transformers_weights": "empty.bin"}),
         ("modules.json", [{"path": "1_Normalize"}, {"path": ""}, "x", {}]),
