@@ -274,7 +274,7 @@ def _mismatches(
     wrong = [
         (index, shard)
         for index, (shard, digest) in enumerate(zip(manifest.shards, digests, strict=True))
-        if _expected(shard) != _actual(shard, digest)
+        if _expected(shard) is None or _expected(shard) != _actual(shard, digest)
     ]
     if not wrong:
         return []
