@@ -18,12 +18,11 @@ from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from typing import NoReturn
 
-from pyhash import closure, damage, errors, files, hashing, limits, paths, signing, tree_file
-from pyhash.errors import Finding
+from pyhash import errors, files, hashing
 from pyhash.findings import raise_findings
-from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
-from pyhash.manifest import Manifest, ShardEntry, load_statement
-from pyhash.merkle import format_root
+from pyhash.guarantees import CONTENT, Guarantee
+from pyhash.manifest import Manifest
+from pyhash.opening import given_policy, open_checkpoint
 from pyhash.policy import Policy
 
 _SEAL = object()
@@ -40,12 +39,14 @@ class Verified:
         location: The checkpoint as the caller named it.
         manifest: What was signed.
         root: Checkpoint root, 32 bytes; None for a bundle made by another OMS tool.
-        guarantee: ``content``: every byte was hashed; the files could change afterwards.
+        guarantee: A name of ``guarantees.MEANINGS``, which says what it means.
+        detail: What exactly was compared, where that is not every byte; else empty.
+        details: The same for programs, as names and values.
         key_hint: The trusted key that signed: SHA-256 of its public PEM, hex.
         listing: The files as they were while hashed, for a later comparison.
         ignored: Paths that were left out.
         own: Paths where the bundle and the tree file may lie; left out as regular files.
-        size: Bytes hashed.
+        size: Bytes hashed now.
         seconds: Wall time of the whole verification.
     """
 
@@ -53,6 +54,8 @@ class Verified:
     manifest: Manifest
     root: bytes | None
     guarantee: str
+    detail: str
+    details: tuple[tuple[str, object], ...]
     key_hint: str
     listing: files.Listing
     ignored: tuple[str, ...]
@@ -98,6 +101,7 @@ def verify(
     tree: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = (),
     root: str | None = None,
+    guarantee: Guarantee = CONTENT,
     options: hashing.Options | None = None,
 ) -> Verified:
     """Verify a checkpoint, every byte of it, or raise; may be called from several threads.
@@ -110,6 +114,7 @@ def verify(
         tree: The tree file; None: likewise. Only needed to say where damage is.
         ignore: Paths inside the checkpoint that may be there unsigned.
         root: The only checkpoint root to accept; None: any.
+        guarantee: How the bytes are compared; the default hashes every one of them now.
         options: How to hash.
 
     Returns:
@@ -122,219 +127,22 @@ def verify(
         KeyboardInterrupt: Ctrl-C; no answer.
     """
     began = time.monotonic()
-    if policy is None:
-        policy = _policy(path, keys, ignore, root)
-    elif keys or ignore or root is not None:
-        raise errors.UsageError("give a policy, or keys, ignored paths and a root, not both")
-    files.check_there(path)
-    bundle_path, tree_path = places(path, signature, tree)
-    manifest, key_hint = load_signed(bundle_path, policy)  # 1, 2
-    ignored = ignored_paths(manifest, policy)
-    own = own_paths(manifest, [inside(path, bundle_path), inside(path, tree_path)])
-    listing = files.list_checkpoint(path, hashing.ignorer(ignored), own=own)  # 3
-    raise_findings(compare_listing(manifest, listing))
-    doubts = closure.check_closure(listing)  # 4
-    digests = _hash(manifest, listing, options or hashing.Options())  # 5, 6
-    wrong = _mismatches(manifest, listing, digests, tree_path)  # 7
-    raise_findings([*wrong, *_of_whole_files(doubts, wrong)])
+    policy = given_policy(path, policy, keys, ignore, root)
+    opened = open_checkpoint(path, policy, signature=signature, tree=tree)  # 1, 2, 3, 4
+    compared = guarantee.compare(opened, options or hashing.Options())  # 5, 6, 7
+    raise_findings(compared.findings)
     return Verified(  # 8
-        os.fspath(path),
-        manifest,
-        manifest.root,
-        "content",
-        key_hint,
-        listing,
-        ignored,
-        own,
-        sum(digest.size for digest in digests),
-        time.monotonic() - began,
-        _SEAL,
+        location=opened.location,
+        manifest=opened.manifest,
+        root=opened.manifest.root,
+        guarantee=guarantee.name,
+        detail=compared.detail,
+        details=compared.details,
+        key_hint=opened.key_hint,
+        listing=opened.listing,
+        ignored=opened.ignored,
+        own=opened.own,
+        size=compared.size,
+        seconds=time.monotonic() - began,
+        _seal=_SEAL,
     )
-
-
-def _policy(
-    path: str | os.PathLike[str],
-    keys: Sequence[str | os.PathLike[str]],
-    ignore: Sequence[str],
-    root: str | None,
-) -> Policy:
-    check_keys_outside(path, keys)
-    return Policy.from_key_files(keys, ignore=ignore, root=root)
-
-
-def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
-    """Steps 1 and 2: read the bundle strictly, check who signed it, and only then look inside.
-
-    Args:
-        bundle_path: The bundle.
-        policy: Whom to trust.
-
-    Returns:
-        The manifest, and the hint of the key that signed it.
-
-    Raises:
-        UnsignedError: There is no bundle.
-        SignatureError: No trusted key signed it.
-        PolicyError: It is signed, but of another checkpoint than the one that is accepted.
-        FormatError, LimitError, ReadError: It cannot be read, or is not what it should be.
-    """
-    try:
-        data = files.read_small(bundle_path, limits.MAX_BUNDLE_BYTES)
-    except errors.ReadError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            raise errors.UnsignedError(
-                f"{bundle_path}: no such file: this checkpoint is not signed, or its bundle lies"
-                " elsewhere (--signature)"
-            ) from error
-        raise
-    bundle = signing.load_bundle(data, bundle_path)
-    verified = signing.verify_envelope(bundle, policy.keys, path=bundle_path)
-    manifest = load_statement(verified.payload, path=bundle_path)
-    if policy.root not in (None, manifest.root):
-        found = "none" if manifest.root is None else format_root(manifest.root)
-        raise errors.PolicyError(
-            f"{bundle_path}: validly signed, but its root is {found}, and only"
-            f" {format_root(policy.root or b'')} is accepted"
-        )
-    return manifest, verified.key.hint
-
-
-def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:
-    """Return what may be there unsigned, with everything below it: what the policy names, and
-    version control files where the publisher left them out too. Other paths that the bundle
-    itself says to ignore count for nothing: whom to trust blindly is not the publisher's to
-    decide. A file that is signed is never left out.
-    """
-    version_control = [one for one in paths.DEFAULT_IGNORED if one in manifest.ignore_paths]
-    return _unsigned(manifest, (*policy.ignore, *version_control))
-
-
-def own_paths(manifest: Manifest, places: Sequence[str | None]) -> tuple[str, ...]:
-    """Return where the bundle and the tree file may lie: the usual places, and those given. Only
-    regular files are left out there; a directory could hide anything.
-    """
-    return _unsigned(manifest, (*OWN_NAMES, *filter(None, places)))
-
-
-def _unsigned(manifest: Manifest, candidates: Sequence[str]) -> tuple[str, ...]:
-    unsigned = dict.fromkeys(candidates)
-    for shard in manifest.shards:
-        unsigned.pop(shard.path, None)
-    return tuple(unsigned)
-
-
-def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]:
-    """Step 3: names and sizes, before any byte is hashed."""
-    found = list(listing.strange)
-    signed = dict(zip(_names(manifest, listing), manifest.shards, strict=True))
-    there = {file.path: file for file in listing.files}
-    in_its_place = {finding.path: finding.message for finding in listing.strange}
-    for name, shard in signed.items():
-        file = there.get(name)
-        if file is None:
-            other = in_its_place.get(name)
-            message = f"signed, but in its place is {other}" if other else "signed, but not there"
-            found.append(Finding("missing", name, message))
-        elif shard.size is not None and file.identity.size != shard.size:
-            message = f"{file.identity.size} bytes instead of the signed {shard.size}"
-            found.append(Finding("size", name, message, str(shard.size), str(file.identity.size)))
-    for name in there.keys() - signed.keys():
-        found.append(Finding("unexpected", name, "not signed by anybody; remove it or sign again"))
-    return found
-
-
-def _names(manifest: Manifest, listing: files.Listing) -> list[str]:
-    """Paths of the signed shards. OMS tools call a single file ".", whatever its name is."""
-    if manifest.single_file and listing.is_single_file:
-        return [listing.name]
-    return [shard.path for shard in manifest.shards]
-
-
-def _hash(
-    manifest: Manifest, listing: files.Listing, options: hashing.Options
-) -> list[hashing.ShardDigest]:
-    """Steps 5 and 6: all shards over all cores; a file that changes meanwhile is refused."""
-    own = manifest.root is not None
-    try:
-        return hashing.hash_listing(listing, options=options, span_nodes=own, file_digests=not own)
-    except errors.TruncatedError as error:
-        finding = Finding("changed", error.path or "", "became shorter while it was being read")
-        raise errors.ChangedWhileReadError(
-            f"{finding.path}: {finding.message}", (finding,)
-        ) from error
-
-
-def _mismatches(
-    manifest: Manifest,
-    listing: files.Listing,
-    digests: list[hashing.ShardDigest],
-    tree_path: str,
-) -> list[Finding]:
-    """Steps 5 and 7: which shards differ, and where."""
-    wrong = [
-        (index, shard)
-        for index, (shard, digest) in enumerate(zip(manifest.shards, digests, strict=True))
-        if _expected(shard) is None or _expected(shard) != _actual(shard, digest)
-    ]
-    if not wrong:
-        return []
-    nodes = _signed_nodes(manifest, tree_path)
-    return [
-        _describe(shard, digests[index], nodes[index] if nodes else b"", listing, index)
-        for index, shard in wrong
-    ]
-
-
-def _of_whole_files(doubts: Sequence[Finding], wrong: Sequence[Finding]) -> list[Finding]:
-    """Leave out what a damaged file seems to say: nobody signed that."""
-    damaged = {finding.path for finding in wrong}
-    return [doubt for doubt in doubts if doubt.path not in damaged]
-
-
-def _expected(shard: ShardEntry) -> bytes | None:
-    return shard.root if shard.root is not None else shard.file_digest
-
-
-def _actual(shard: ShardEntry, digest: hashing.ShardDigest) -> bytes | None:
-    return digest.root if shard.root is not None else digest.file_digest
-
-
-def _signed_nodes(manifest: Manifest, tree_path: str) -> tuple[memoryview, ...]:
-    """Read the tree file; none when it is missing or damaged, which changes no answer."""
-    if manifest.root is None:
-        return ()
-    sizes = [shard.size or 0 for shard in manifest.shards]
-    limit = min(tree_file.tree_bytes(sizes), limits.MAX_TREE_FILE_BYTES)
-    try:
-        data = files.read_small(tree_path, limit)
-        return tree_file.load_tree(data, sizes, tree_path)
-    except errors.CheckError:
-        return ()
-
-
-def _describe(
-    shard: ShardEntry,
-    digest: hashing.ShardDigest,
-    signed_nodes: memoryview | bytes,
-    listing: files.Listing,
-    index: int,
-) -> Finding:
-    file = listing.files[index]
-    ranges: tuple[errors.DamagedRange, ...] = ()
-    if shard.root is not None and signed_nodes:
-        ranges = damage.damaged_ranges(shard.root, signed_nodes, digest.span_nodes, digest.size)
-    try:
-        with files.open_files(listing, (file,)) as (descriptor,):
-            ranges = damage.name_tensors(ranges, file.path, descriptor, digest.size)
-    except (errors.CheckError, errors.ChangedWhileReadError):
-        pass  # the answer is "no" already; this only costs it the names
-    expected, actual = _expected(shard) or b"", _actual(shard, digest) or b""
-    return Finding("digest", file.path, _where(ranges), expected.hex(), actual.hex(), ranges)
-
-
-def _where(ranges: tuple[errors.DamagedRange, ...]) -> str:
-    if not ranges:
-        return "other bytes than the signed ones (no usable tree file says where)"
-    text = ", ".join(f"[{one.start}, {one.end})" for one in ranges[:3])
-    more = f" and {len(ranges) - 3} more ranges" if len(ranges) > 3 else ""
-    return f"other bytes than the signed ones in {text}{more}"

@@ -34,7 +34,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L5
     ("policy",),
     # L6
-    ("closure", "damage"),
+    ("closure", "damage", "signed_tree"),
+    ("opening",),
+    ("guarantees",),
     ("sign_checkpoint", "verify_checkpoint"),
     # L7
     ("gate",),

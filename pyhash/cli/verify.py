@@ -10,9 +10,6 @@ from pyhash.cli.command import PATH, answering, bundle_options, public_keys_opti
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 
-# What each guarantee of a Verified means, in words.
-GUARANTEES = {"content": "every byte was hashed now; the files could change afterwards"}
-
 
 @answering("verify", example="pyhash verify my-model --key publisher.pub")
 @click.argument("model", type=PATH)
@@ -35,6 +32,7 @@ def command(
     nobody signed are refused unless --ignore names them.
     """
     from pyhash import verify
+    from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
 
     with settings.hashing_options() as options:
@@ -57,7 +55,7 @@ def command(
             f"root       {root or 'none: signed by another tool'}",
             f"key        {verified.key_hint}",
             f"files      {count}, {amount(verified.size)} in {verified.seconds:.1f} s",
-            f"guarantee  {verified.guarantee}: {GUARANTEES[verified.guarantee]}",
+            f"guarantee  {verified.guarantee}: {MEANINGS[verified.guarantee]}",
         ),
         root=root,
         guarantee=verified.guarantee,

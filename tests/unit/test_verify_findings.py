@@ -15,8 +15,9 @@ import pytest
 from _signed import SHARD, SPAN, flip, write_checkpoint, write_keys
 
 import pyhash
-from pyhash import errors, hashing, signing, tree_file, verify_checkpoint
+from pyhash import errors, hashing, opening, signing, tree_file
 from pyhash.errors import DamagedRange, Finding
+from pyhash.guarantees import content
 from tests import reference
 
 
@@ -67,7 +68,7 @@ def test_names_and_sizes_before_any_hashing(
     model: Path, public: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hashing, "hash_listing", None)
-    monkeypatch.setattr(verify_checkpoint.closure, "check_closure", None)
+    monkeypatch.setattr(opening.closure, "check_closure", None)
     (model / "more").touch()
     assert [one.code for one in findings(model, public)] == ["unexpected"]
 
@@ -75,8 +76,8 @@ def test_names_and_sizes_before_any_hashing(
 def test_signature_before_any_listing(
     model: Path, public: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify_checkpoint.files, "list_checkpoint", None)
-    monkeypatch.setattr(verify_checkpoint, "load_statement", None)
+    monkeypatch.setattr(opening.files, "list_checkpoint", None)
+    monkeypatch.setattr(opening, "load_statement", None)
     stranger = write_keys(tmp_path, "stranger")[1]
     with pytest.raises(errors.SignatureError):
         pyhash.verify(model, keys=[stranger])
@@ -151,13 +152,13 @@ def test_damaged_file_that_is_gone_by_then_costs_only_the_names(
     model: Path, public: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flip(model / SHARD, SPAN)
-    real = verify_checkpoint._mismatches
+    real = content._mismatches
 
     def remove_first(*arguments: Any) -> Any:
         (model / SHARD).unlink()
         return real(*arguments)
 
-    monkeypatch.setattr(verify_checkpoint, "_mismatches", remove_first)
+    monkeypatch.setattr(content, "_mismatches", remove_first)
     (finding,) = findings(model, public)
     assert finding.ranges == (DamagedRange(SPAN, 2 * SPAN),)
 
@@ -166,13 +167,13 @@ def test_no_longer_tree_file_is_read_than_can_be_right(
     model: Path, public: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    real = verify_checkpoint.files.read_small
+    real = opening.files.read_small
 
     def watch(location: str, limit: int) -> bytes:
         asked.append(limit)
         return real(location, limit)
 
-    monkeypatch.setattr(verify_checkpoint.files, "read_small", watch)
+    monkeypatch.setattr(opening.files, "read_small", watch)
     flip(model / SHARD, SPAN)
     assert findings(model, public)[0].ranges != ()
     assert asked[-1] == (model / "model.tree").stat().st_size

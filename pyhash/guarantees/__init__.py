@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of guarantees: what each is called and means, from weak to strong.
+
+A guarantee is one file here that makes a ``Guarantee``, and one line in ``MEANINGS``. A weaker one
+is only ever used when it was asked for.
+"""
+
+from __future__ import annotations
+
+from pyhash.guarantees._base import Compared, Guarantee
+from pyhash.guarantees.content import CONTENT
+
+__all__ = ["CONTENT", "MEANINGS", "Compared", "Guarantee", "is_at_least"]
+
+# Weakest first: a policy's least guarantee is compared by this order.
+MEANINGS = {
+    "content": "every byte was hashed now; the files could change afterwards",
+}
+
+
+def is_at_least(name: str, least: str) -> bool:
+    """Whether one guarantee is as strong as another, both names of ``MEANINGS``. Raises nothing."""
+    order = list(MEANINGS)
+    return order.index(name) >= order.index(least)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a guarantee is: a name, and a function that compares bytes with what is signed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyhash.errors import Finding
+from pyhash.hashing import Options
+from pyhash.opening import Opened
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What comparing bytes came to.
+
+    Attributes:
+        findings: Everything that differs; nothing here: what was compared is as signed.
+        size: Bytes that were hashed now.
+        detail: What exactly was compared, for people, where that is not every byte; else empty.
+        details: The same for programs: keys of the JSON object.
+    """
+
+    findings: tuple[Finding, ...]
+    size: int
+    detail: str = ""
+    details: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """One way to compare, and the name under which every report says that it was this one.
+
+    Attributes:
+        name: A key of ``MEANINGS``.
+        compare: Steps 5 to 7 for an opened checkpoint. It raises ChangedWhileReadError, or a
+            CheckError when it cannot find out; it never does less than its name says.
+    """
+
+    name: str
+    compare: Callable[[Opened, Options], Compared]

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps 1 to 4 of docs/format-v1.md, "Verifying": everything that is found out before any weight is
+read. Verifying and verified loading both begin here, so that neither can leave a step out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyhash import closure, errors, files, hashing, limits, paths, signing
+from pyhash.errors import Finding
+from pyhash.findings import raise_findings
+from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
+from pyhash.manifest import Manifest, load_statement
+from pyhash.merkle import format_root
+from pyhash.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A checkpoint whose signature holds and whose files have the signed names and sizes.
+
+    No byte of a shard has been compared yet: this proves nothing about what the files hold.
+
+    Attributes:
+        location: The checkpoint as the caller named it.
+        manifest: What was signed.
+        key_hint: The trusted key that signed: SHA-256 of its public PEM, hex.
+        listing: The files, one for each of ``manifest.shards`` and in their order.
+        ignored: Paths that were left out.
+        own: Paths where the bundle and the tree file may lie; left out as regular files.
+        tree_path: Where the tree file should be; untrusted, need not be there.
+        doubts: What the small files seem to lead a loader to. They count unless the file that says
+            so turns out to be damaged.
+    """
+
+    location: str
+    manifest: Manifest
+    key_hint: str
+    listing: files.Listing
+    ignored: tuple[str, ...]
+    own: tuple[str, ...]
+    tree_path: str
+    doubts: tuple[Finding, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all shards. Raises nothing."""
+        return sum(file.identity.size for file in self.listing.files)
+
+
+def open_checkpoint(
+    path: str | os.PathLike[str],
+    policy: Policy,
+    *,
+    signature: str | os.PathLike[str] | None = None,
+    tree: str | os.PathLike[str] | None = None,
+) -> Opened:
+    """Check the signature, list the directory, compare names and sizes, look where loaders are led.
+
+    May be called from several threads.
+
+    Args:
+        path: A directory, or one file.
+        policy: Whom to trust, and what may be there unsigned.
+        signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
+        tree: The tree file; None: likewise.
+
+    Returns:
+        What was found out.
+
+    Raises:
+        VerificationError: No; the subclass says why.
+        CheckError: The answer could not be found out.
+    """
+    files.check_there(path)
+    bundle_path, tree_path = places(path, signature, tree)
+    manifest, key_hint = load_signed(bundle_path, policy)  # 1, 2
+    ignored = ignored_paths(manifest, policy)
+    own = own_paths(manifest, [inside(path, bundle_path), inside(path, tree_path)])
+    listing = files.list_checkpoint(path, hashing.ignorer(ignored), own=own)  # 3
+    raise_findings(compare_listing(manifest, listing))
+    doubts = tuple(closure.check_closure(listing))  # 4
+    return Opened(os.fspath(path), manifest, key_hint, listing, ignored, own, tree_path, doubts)
+
+
+def given_policy(
+    path: str | os.PathLike[str],
+    policy: Policy | None,
+    keys: Sequence[str | os.PathLike[str]],
+    ignore: Sequence[str],
+    root: str | None,
+) -> Policy:
+    """Return the policy that a caller gave, whole or as keys, ignored paths and a root.
+
+    Raises:
+        UsageError: Neither keys nor a policy, or both, or a key out of the checkpoint itself.
+        KeyFileError: A key cannot be read, or is of a kind we do not take.
+    """
+    if policy is None:
+        check_keys_outside(path, keys)
+        return Policy.from_key_files(keys, ignore=ignore, root=root)
+    if keys or ignore or root is not None:
+        raise errors.UsageError("give a policy, or keys, ignored paths and a root, not both")
+    return policy
+
+
+def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
+    """Steps 1 and 2: read the bundle strictly, check who signed it, and only then look inside.
+
+    Args:
+        bundle_path: The bundle.
+        policy: Whom to trust.
+
+    Returns:
+        The manifest, and the hint of the key that signed it.
+
+    Raises:
+        UnsignedError: There is no bundle.
+        SignatureError: No trusted key signed it.
+        PolicyError: It is signed, but of another checkpoint than the one that is accepted.
+        FormatError, LimitError, ReadError: It cannot be read, or is not what it should be.
+    """
+    try:
+        data = files.read_small(bundle_path, limits.MAX_BUNDLE_BYTES)
+    except errors.ReadError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise errors.UnsignedError(
+                f"{bundle_path}: no such file: this checkpoint is not signed, or its bundle lies"
+                " elsewhere (--signature)"
+            ) from error
+        raise
+    bundle = signing.load_bundle(data, bundle_path)
+    verified = signing.verify_envelope(bundle, policy.keys, path=bundle_path)
+    manifest = load_statement(verified.payload, path=bundle_path)
+    if policy.root not in (None, manifest.root):
+        found = "none" if manifest.root is None else format_root(manifest.root)
+        raise errors.PolicyError(
+            f"{bundle_path}: validly signed, but its root is {found}, and only"
+            f" {format_root(policy.root or b'')} is accepted"
+        )
+    return manifest, verified.key.hint
+
+
+def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:
+    """Return what may be there unsigned, with everything below it: what the policy names, and
+    version control files where the publisher left them out too. Other paths that the bundle
+    itself says to ignore count for nothing: whom to trust blindly is not the publisher's to
+    decide. A file that is signed is never left out.
+    """
+    version_control = [one for one in paths.DEFAULT_IGNORED if one in manifest.ignore_paths]
+    return _unsigned(manifest, (*policy.ignore, *version_control))
+
+
+def own_paths(manifest: Manifest, places: Sequence[str | None]) -> tuple[str, ...]:
+    """Return where the bundle and the tree file may lie: the usual places, and those given. Only
+    regular files are left out there; a directory could hide anything.
+    """
+    return _unsigned(manifest, (*OWN_NAMES, *filter(None, places)))
+
+
+def _unsigned(manifest: Manifest, candidates: Sequence[str]) -> tuple[str, ...]:
+    unsigned = dict.fromkeys(candidates)
+    for shard in manifest.shards:
+        unsigned.pop(shard.path, None)
+    return tuple(unsigned)
+
+
+def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]:
+    """Step 3: names and sizes, before any byte is hashed."""
+    found = list(listing.strange)
+    signed = dict(zip(_names(manifest, listing), manifest.shards, strict=True))
+    there = {file.path: file for file in listing.files}
+    in_its_place = {finding.path: finding.message for finding in listing.strange}
+    for name, shard in signed.items():
+        file = there.get(name)
+        if file is None:
+            other = in_its_place.get(name)
+            message = f"signed, but in its place is {other}" if other else "signed, but not there"
+            found.append(Finding("missing", name, message))
+        elif shard.size is not None and file.identity.size != shard.size:
+            message = f"{file.identity.size} bytes instead of the signed {shard.size}"
+            found.append(Finding("size", name, message, str(shard.size), str(file.identity.size)))
+    for name in there.keys() - signed.keys():
+        found.append(Finding("unexpected", name, "not signed by anybody; remove it or sign again"))
+    return found
+
+
+def _names(manifest: Manifest, listing: files.Listing) -> list[str]:
+    """Paths of the signed shards. OMS tools call a single file ".", whatever its name is."""
+    if manifest.single_file and listing.is_single_file:
+        return [listing.name]
+    return [shard.path for shard in manifest.shards]
