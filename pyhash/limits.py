@@ -36,3 +36,7 @@ MAX_GGUF_PAIRS = 1_000_000  # key-value pairs
 MAX_GGUF_STRING_BYTES = 1 << 26  # one string
 MAX_GGUF_ARRAY_ITEMS = 1 << 26  # items of one array
 MAX_GGUF_ARRAY_DEPTH = 4  # arrays of arrays
+
+# --- distribution -----------------------------------------------------------------------------
+MAX_LINKS_BYTES = 1 << 30  # a link set: a million files at a signed URL of 1 KiB each
+MAX_POINTER_BYTES = 1 << 12  # the pointer "latest"

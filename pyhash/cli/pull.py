@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pyhash pull``: fetches a release, verified as it arrives."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from pyhash.cli.answer import Answer
+from pyhash.cli.command import PATH, answering, ignore_option, public_keys_option, root_option
+from pyhash.cli.network import network_of, network_options, parse_rate
+from pyhash.cli.settings import Settings
+from pyhash.cli.terminal_text import amount
+
+
+@answering("pull", example="pyhash pull https://models.example/llama my-model --key publisher.pub")
+@click.argument("source")
+@click.argument("model", type=PATH)
+@public_keys_option
+@ignore_option
+@root_option
+@click.option(
+    "--mirror", "mirrors", multiple=True, metavar="SOURCE", help="Has the same. Repeatable."
+)
+@click.option("--release", metavar="ROOT", help="This release of a home. Default: its latest.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only these files, or the spans of these tensors. Repeatable.",
+)
+@click.option("--limit-rate", metavar="RATE", help="Bytes per second at most, such as 200M.")
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Requests at once.",
+)
+@network_options
+def command(
+    settings: Settings,
+    *,
+    source: str,
+    model: str,
+    keys: tuple[str, ...],
+    ignore: tuple[str, ...],
+    root: str | None,
+    mirrors: tuple[str, ...],
+    release: str | None,
+    only: tuple[str, ...],
+    limit_rate: str | None,
+    connections: int,
+    credentials: str | None,
+    ca: str | None,
+    proxy: str | None,
+) -> Answer:
+    """Fetch the release at SOURCE to the new path MODEL; only what is verified appears there.
+
+    SOURCE: a directory, https://, s3://, hf:// or links://FILE. The signature is checked before the
+    first byte of a weight is fetched. Interrupted, the same command goes on where it was.
+    """
+    from pyhash.merkle import format_root
+    from pyhash.policy import Policy
+    from pyhash.pull import PullOptions, pull
+
+    policy = Policy.from_key_files(keys, ignore=ignore, root=root)
+    with settings.hashing_options() as hashing:
+        options = PullOptions(
+            network_of(credentials, ca, proxy), connections, parse_rate(limit_rate), hashing
+        )
+        result = pull(
+            source, model, policy, mirrors=mirrors, release=release, only=only, options=options
+        )
+    shown = None if result.root is None else format_root(result.root)
+    what = "a part of it; verify and run refuse it" if result.is_partial else "all of it"
+    return Answer(
+        "ok",
+        f"{model} is what a trusted key signed",
+        summary=(
+            f"pulled     {model} ({what})",
+            f"root       {shown or 'none: signed by another tool'}",
+            f"key        {result.key_hint}",
+            f"files      {result.files}, {amount(result.bytes_moved)} fetched,"
+            f" {amount(result.bytes_kept)} kept from before",
+            *(
+                f"bad        {one.path} [{one.start}, {one.end}) from {one.source}; had elsewhere"
+                for one in result.bad
+            ),
+            *([f"note       {result.detail}"] if result.detail else []),
+        ),
+        root=shown,
+        key=result.key_hint,
+        files=result.files,
+        bytes=result.bytes_moved,
+        details={
+            "source": result.source,
+            "bytes_kept": result.bytes_kept,
+            "bad_spans": [asdict(one) for one in result.bad],
+            "partial": result.is_partial,
+        },
+    )

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pyhash push``: publishes a signed checkpoint as a release."""
+
+from __future__ import annotations
+
+import click
+
+from pyhash.cli.answer import Answer
+from pyhash.cli.command import PATH, answering, ignore_option, public_keys_option
+from pyhash.cli.network import network_of, network_options
+from pyhash.cli.settings import Settings
+from pyhash.cli.terminal_text import amount
+
+
+@answering(
+    "push",
+    example="pyhash push my-model s3://models/llama --key publisher.pub --credentials writer.toml",
+)
+@click.argument("model", type=PATH)
+@click.argument("target")
+@public_keys_option
+@ignore_option
+@click.option("--dry-run", is_flag=True, help="Say what would be stored, and store nothing.")
+@click.option("--no-latest", is_flag=True, help="Leave the pointer to the latest release alone.")
+@network_options
+def command(
+    settings: Settings,
+    *,
+    model: str,
+    target: str,
+    keys: tuple[str, ...],
+    ignore: tuple[str, ...],
+    dry_run: bool,
+    no_latest: bool,
+    credentials: str | None,
+    ca: str | None,
+    proxy: str | None,
+) -> Answer:
+    """Verify MODEL, and store it below TARGET: shards first, the bundle last, then the pointer.
+
+    TARGET: a directory, s3://BUCKET/PREFIX, or links://FILE with URLs that are signed for PUT. A
+    reader sees a whole release or none; a release that is there is never written over.
+    """
+    from pyhash.merkle import format_root
+    from pyhash.policy import Policy
+    from pyhash.push import PushOptions, push
+
+    policy = Policy.from_key_files(keys, ignore=ignore)
+    with settings.hashing_options() as hashing:
+        options = PushOptions(
+            network_of(credentials, ca, proxy),
+            dry_run=dry_run,
+            latest=not no_latest,
+            hashing=hashing,
+        )
+        result = push(model, target, policy, options=options)
+    root = format_root(result.root)
+    verb = "would store" if dry_run else "stored"
+    return Answer(
+        "ok",
+        f"{model} is published" if not dry_run else f"{model} could be published",
+        lines=tuple(result.stored) if dry_run else (),
+        summary=(
+            f"{verb:<10} {len(result.stored)} files, {amount(result.bytes_stored)}",
+            f"kept       {len(result.kept)} files that were there",
+            f"release    {result.target}/{result.prefix}",
+            f"root       {root}",
+        ),
+        root=root,
+        key=result.key_hint,
+        files=len(result.stored),
+        bytes=result.bytes_stored,
+        details={
+            "target": result.target,
+            "prefix": result.prefix,
+            "was_there": result.was_there,
+            "dry_run": dry_run,
+            "stored": list(result.stored),
+            "kept": list(result.kept),
+        },
+    )
