@@ -59,3 +59,19 @@ def dump_credential(values: dict[str, str]) -> bytes:
         values: Names of ``FIELDS`` and their values, without control characters and quotes.
     """
     return "".join(f'{name} = "{value}"\n' for name, value in values.items()).encode("utf-8")
+
+
+def load_secret(location: str | os.PathLike[str]) -> bytes:
+    """Read a file whose whole content, less white space around it, is a secret.
+
+    Raises:
+        KeyFileError: Others can read it, or it is empty.
+        ReadError, LimitError: It cannot be read.
+    """
+    text = os.fspath(location)
+    data = files.read_small(text, MAX_CREDENTIAL_BYTES).strip()
+    if stat.S_IMODE(os.stat(text).st_mode) & 0o077:
+        raise KeyFileError(f"{text}: others can read this secret; chmod 600 {text}", text)
+    if not data:
+        raise KeyFileError(f"{text}: empty", text)
+    return data

@@ -132,6 +132,17 @@ def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
                 " elsewhere (--signature)"
             ) from error
         raise
+    return check_signed(data, bundle_path, policy)
+
+
+def check_signed(data: bytes, bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
+    """Steps 1 and 2 for a bundle that has been read already; as ``load_signed``.
+
+    Args:
+        data: The bundle.
+        bundle_path: Where it came from, for messages.
+        policy: Whom to trust.
+    """
     bundle = signing.load_bundle(data, bundle_path)
     verified = signing.verify_envelope(bundle, policy.keys, path=bundle_path)
     manifest = load_statement(verified.payload, path=bundle_path)

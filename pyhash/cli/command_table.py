@@ -14,6 +14,7 @@ COMMANDS = {
     "run": ("run", "Start a command only if a checkpoint verifies."),
     "push": ("push", "Publish a signed checkpoint as a release."),
     "pull": ("pull", "Fetch a release, verified as it arrives."),
+    "share": ("share", "Make time-limited links to one release."),
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
     "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),

@@ -120,21 +120,12 @@ def pull(
             sources.append(open_source(one, options.network))
             stack.callback(sources[-1].close)
         first, bundle = find_release(sources[0], release)
+        where = f"{first.name}: {first.prefix}{BUNDLE_NAME}"
+        manifest, key_hint = opening.check_signed(bundle, where, policy)
         quarantine = stack.enter_context(quarantine_for(target, bundle))
-        manifest, key_hint = _open_bundle(quarantine, bundle, policy)
+        write_file(quarantine.place(BUNDLE_NAME), bundle)
         places = [first, *(place_in_mirror(one, manifest) for one in sources[1:])]
         return _fetch(places, quarantine, manifest, key_hint, policy, only, options)
-
-
-def _open_bundle(quarantine: Quarantine, bundle: bytes, policy: Policy) -> tuple[Manifest, str]:
-    """Check who signed before anything else is fetched; a refused bundle leaves nothing behind."""
-    place = quarantine.place(BUNDLE_NAME)
-    write_file(place, bundle)
-    try:
-        return opening.load_signed(place, policy)
-    except errors.PyhashError:
-        quarantine.discard()
-        raise
 
 
 def _fetch(

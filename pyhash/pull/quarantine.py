@@ -11,7 +11,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
@@ -134,10 +133,6 @@ class Quarantine:
                 atomic.sync_directory(directory)
             os.chmod(self.path, 0o755)  # noqa: S103 - readable like any directory; was closed
             atomic.rename_new(self.path, self.destination)
-
-    def discard(self) -> None:
-        """Remove it with all that is in it. Raises nothing."""
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 @contextmanager
