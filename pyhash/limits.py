@@ -56,3 +56,4 @@ MAX_GGUF_ARRAY_DEPTH = 4  # arrays of arrays
 # --- distribution -----------------------------------------------------------------------------
 MAX_LINKS_BYTES = 1 << 30  # a link set: a million files at a signed URL of 1 KiB each
 MAX_POINTER_BYTES = 1 << 12  # the pointer "latest"
+MAX_TUF_BYTES = 1 << 23  # one metadata file of TUF, above what its client takes

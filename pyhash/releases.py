@@ -2,6 +2,7 @@
 """Where a release lies in a store, and the pointer that says which one is the latest.
 
     HOME/latest.json                     the pointer
+    HOME/tuf/                            the same pointer under TUF, where the publisher wants it
     HOME/releases/<64 hex of the root>/  one release: its files, model.tree, and model.sig last
 
 A release is there exactly when its bundle is, which is written after everything else. The pointer
@@ -20,6 +21,7 @@ from pyhash.merkle import format_root, parse_root
 from pyhash.strict_json import expect_fields, expect_string, load_json
 
 POINTER_NAME = "latest.json"
+TUF_METADATA, TUF_TARGETS = "tuf/", "tuf/targets/"  # below a home
 POINTER_KIND = "pyhash-pointer-v1"
 _ROOT = re.compile(r"pyhash-v1:[0-9a-f]{64}")
 

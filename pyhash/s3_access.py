@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from pyhash.errors import DependencyError, FetchError, ReadError, UsageError
@@ -26,6 +26,12 @@ CREDENTIAL_FIELDS = (
     "region",
 )
 MAX_CA_FILE_BYTES = 1 << 22
+METHODS: dict[str, Literal["GET", "PUT", "HEAD", "DELETE"]] = {
+    "GET": "GET",
+    "PUT": "PUT",
+    "HEAD": "HEAD",
+    "DELETE": "DELETE",
+}
 
 
 def open_store(
@@ -90,7 +96,7 @@ def sign_url(store: S3Store, method: str, key: str, lifetime: timedelta) -> str:
 
     Args:
         store: What ``open_store`` returned; its credential signs.
-        method: ``GET`` or ``PUT``.
+        method: A name of ``METHODS``.
         key: The object.
         lifetime: How long.
 
@@ -101,6 +107,6 @@ def sign_url(store: S3Store, method: str, key: str, lifetime: timedelta) -> str:
     from obstore.exceptions import BaseError
 
     try:
-        return obstore.sign(store, "PUT" if method == "PUT" else "GET", key, lifetime)
+        return obstore.sign(store, METHODS[method], key, lifetime)
     except BaseError as error:
         raise FetchError(f"{key}: no URL could be signed: {error}", key) from error

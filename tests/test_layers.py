@@ -45,7 +45,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("gate", "s3_access", "releases"),
     ("fetch",),
     ("pull", "push"),
-    ("share",),
+    ("share", "store"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     # L8
@@ -138,8 +138,11 @@ def allowed(path: Path, places: tuple[str, ...]) -> bool:
         ("socket", ("store",)),
         ("ssl", ("fetch",)),
         ("http", ()),
-        ("urllib", ("fetch", "push", "s3_access", "share")),
-        ("urllib3", ("fetch", "push")),
+        ("urllib", ("fetch", "push", "s3_access", "share", "store")),
+        ("urllib3", ("fetch", "push", "store")),
+        ("tuf", ("fetch", "push")),
+        ("securesystemslib", ("push",)),
+        ("trustme", ("store",)),
         ("obstore", ("s3_access", "push", "store")),
         ("requests", ()),
         ("pickle", ()),

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from pyhash import errors
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, ignore_option, public_keys_option, root_option
 from pyhash.cli.network import network_of, network_options, parse_rate
@@ -24,6 +25,18 @@ from pyhash.cli.terminal_text import amount
     "--mirror", "mirrors", multiple=True, metavar="SOURCE", help="Has the same. Repeatable."
 )
 @click.option("--release", metavar="ROOT", help="This release of a home. Default: its latest.")
+@click.option(
+    "--tuf-root",
+    type=PATH,
+    metavar="FILE",
+    help="First root metadata: the pointer to the latest release must be vouched for by TUF.",
+)
+@click.option(
+    "--tuf-state",
+    type=PATH,
+    metavar="DIR",
+    help="Where seen TUF versions are kept. With --tuf-root.",
+)
 @click.option(
     "--only",
     multiple=True,
@@ -50,6 +63,8 @@ def command(
     root: str | None,
     mirrors: tuple[str, ...],
     release: str | None,
+    tuf_root: str | None,
+    tuf_state: str | None,
     only: tuple[str, ...],
     limit_rate: str | None,
     connections: int,
@@ -72,7 +87,14 @@ def command(
             network_of(credentials, ca, proxy), connections, parse_rate(limit_rate), hashing
         )
         result = pull(
-            source, model, policy, mirrors=mirrors, release=release, only=only, options=options
+            source,
+            model,
+            policy,
+            mirrors=mirrors,
+            release=release,
+            tuf=tuf_trust(tuf_root, tuf_state),
+            only=only,
+            options=options,
         )
     shown = None if result.root is None else format_root(result.root)
     what = "a part of it; verify and run refuse it" if result.is_partial else "all of it"
@@ -102,3 +124,20 @@ def command(
             "partial": result.is_partial,
         },
     )
+
+
+def tuf_trust(root: str | None, state: str | None) -> TufTrust | None:
+    """Return what the two options say; None when neither is given.
+
+    Raises:
+        UsageError: Only one is.
+        CheckError: The root metadata cannot be read.
+    """
+    from pyhash import files, limits
+    from pyhash.fetch import TufTrust
+
+    if (root is None) != (state is None):
+        raise errors.UsageError("--tuf-root and --tuf-state go together")
+    if root is None or state is None:
+        return None
+    return TufTrust(files.read_small(root, limits.MAX_TUF_BYTES), state)

@@ -9,8 +9,17 @@ from __future__ import annotations
 from pyhash.errors import UsageError
 from pyhash.fetch import directory, https, huggingface, links, s3
 from pyhash.fetch._base import Network, Source, SourceKind
+from pyhash.fetch.tuf_pointer import TrustedPointer, TufTrust, fetch_trusted_pointer
 
-__all__ = ["Network", "Source", "SourceKind", "open_source"]
+__all__ = [
+    "Network",
+    "Source",
+    "SourceKind",
+    "TrustedPointer",
+    "TufTrust",
+    "fetch_trusted_pointer",
+    "open_source",
+]
 
 _KINDS = (directory.KIND, https.KIND, s3.KIND, huggingface.KIND, links.KIND)
 _BY_SCHEME = {scheme: kind for kind in _KINDS for scheme in kind.schemes}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyhash import errors, limits
-from pyhash.fetch import Source
+from pyhash.fetch import Source, TufTrust, fetch_trusted_pointer
 from pyhash.locations import BUNDLE_NAME
 from pyhash.manifest import Manifest
 from pyhash.merkle import parse_root
@@ -52,6 +52,20 @@ def find_release(source: Source, release: str | None) -> tuple[Place, bytes]:
 
 def _fetch_bundle(source: Source, prefix: str) -> bytes:
     return source.fetch_small(prefix + BUNDLE_NAME, limits.MAX_BUNDLE_BYTES)
+
+
+def find_trusted_release(source: Source, trust: TufTrust) -> tuple[Place, bytes]:
+    """Find the latest release of a home by a pointer that TUF vouches for.
+
+    Raises:
+        PolicyError: The pointer is not believable, or the bundle is not the one that it names.
+        FetchError: They cannot be had.
+    """
+    pointer = fetch_trusted_pointer(source, trust)
+    place = Place(source, release_prefix(pointer.root))
+    bundle = _fetch_bundle(source, place.prefix)
+    pointer.check_bundle(bundle, f"{place.name}: {place.prefix}{BUNDLE_NAME}")
+    return place, bundle
 
 
 def place_in_mirror(source: Source, manifest: Manifest) -> Place:

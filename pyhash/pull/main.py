@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pyhash import errors, limits, opening, signed_tree, tree_file
 from pyhash.atomic import write_file
-from pyhash.fetch import Network, open_source
+from pyhash.fetch import Network, TufTrust, open_source
 from pyhash.findings import raise_findings
 from pyhash.hashing import Options
 from pyhash.locations import BUNDLE_NAME, TREE_NAME
@@ -21,7 +21,7 @@ from pyhash.manifest import Manifest
 from pyhash.merkle import format_root
 from pyhash.policy import Policy
 from pyhash.pull import plan
-from pyhash.pull.finding import Place, find_release, place_in_mirror
+from pyhash.pull.finding import Place, find_release, find_trusted_release, place_in_mirror
 from pyhash.pull.quarantine import Quarantine, quarantine_for
 from pyhash.pull.transfer import BadSpan, Throttle, Transfer
 from pyhash.verify_checkpoint import verify
@@ -84,6 +84,7 @@ def pull(
     *,
     mirrors: Sequence[str] = (),
     release: str | None = None,
+    tuf: TufTrust | None = None,
     only: Sequence[str] = (),
     options: PullOptions | None = None,
 ) -> PullResult:
@@ -99,6 +100,7 @@ def pull(
         policy: Whom to trust; asked before the first byte of a shard is fetched.
         mirrors: Further references that the same release can be had from.
         release: The checkpoint root of the release in a home; None: its latest.
+        tuf: Take the latest release of a home only by a pointer that TUF vouches for.
         only: Patterns of files, or names of tensors: fetch only these.
         options: How to fetch.
 
@@ -111,6 +113,8 @@ def pull(
         KeyboardInterrupt: Ctrl-C; what was verified is kept for the next call.
     """
     options = options or PullOptions()
+    if tuf is not None and release is not None:
+        raise errors.UsageError("a release by its root needs no pointer: give one of the two")
     target = os.fspath(destination)
     if os.path.lexists(target):
         raise errors.UsageError(f"{target}: is there already; pull to another path, or remove it")
@@ -119,7 +123,10 @@ def pull(
         for one in (reference, *mirrors):
             sources.append(open_source(one, options.network))
             stack.callback(sources[-1].close)
-        first, bundle = find_release(sources[0], release)
+        if tuf is None:
+            first, bundle = find_release(sources[0], release)
+        else:
+            first, bundle = find_trusted_release(sources[0], tuf)
         where = f"{first.name}: {first.prefix}{BUNDLE_NAME}"
         manifest, key_hint = opening.check_signed(bundle, where, policy)
         quarantine = stack.enter_context(quarantine_for(target, bundle))

@@ -230,9 +230,7 @@ def _arguments(ports: dict[str, int]) -> list[str]:
     ]
 
 
-def _wait_until_up(
-    process: subprocess.Popen[bytes], ports: dict[str, int], log_path: str
-) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes], ports: dict[str, int], log_path: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     wanted = [*(ports[name] for name in _SERVER_NAMES), ports["filer"] + 10_000, ports["s3"]]
     while any(map(_is_free, wanted)):
