@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from pyhash.cli.command import PATH, answering, ignore_option, public_keys_optio
 from pyhash.cli.network import network_of, network_options, parse_rate
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
+
+if TYPE_CHECKING:
+    from pyhash.fetch import TufTrust
 
 
 @answering("pull", example="pyhash pull https://models.example/llama my-model --key publisher.pub")
