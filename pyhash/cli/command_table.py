@@ -12,6 +12,8 @@ COMMANDS = {
     "sign": ("sign", "Sign a checkpoint."),
     "verify": ("verify", "Check every byte of a checkpoint against its signature."),
     "run": ("run", "Start a command only if a checkpoint verifies."),
+    "log": ("log", "Keep an append-only record of statements and accesses that proves itself."),
+    "provenance": ("provenance", "Say, show and verify how a checkpoint came about."),
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
     "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),
