@@ -94,11 +94,16 @@ def verify_lineage(
     return Lineage(root.hex(), tuple(walked), beginnings)
 
 
-def verify_complete(lineage: Lineage, log: LogReader) -> None:
+def verify_complete(lineage: Lineage, log: LogReader, requirements: Requirements) -> None:
     """Look whether the log has a statement about these checkpoints that is not among those given.
 
     The log is read whole. A statement too large for an entry stands there by its digest alone and
     cannot be told from others.
+
+    Args:
+        lineage: What was verified.
+        log: The log.
+        requirements: Statements by others than these keys count for nothing.
 
     Raises:
         ProvenanceError: There is one: it was left out.
@@ -108,7 +113,8 @@ def verify_complete(lineage: Lineage, log: LogReader) -> None:
     roots = {one.step.root for one in lineage.statements} | {lineage.root}
     dropped: list[tuple[int, Step]] = []
     for entry in log.verify_entries():
-        step = _logged_step(entry.entry, f"{log.directory}: entry {entry.index}")
+        where = f"{log.directory}: entry {entry.index}"
+        step = _logged_step(entry.entry, requirements, where)
         if step is not None and step.root in roots and entry.entry not in given:
             dropped.append((entry.index, step))
     if dropped:
@@ -243,14 +249,15 @@ def _check_left_over(
             )
 
 
-def _logged_step(entry: bytes, path: str) -> Step | None:
-    """The step that an entry states; None for any other entry."""
+def _logged_step(entry: bytes, requirements: Requirements, path: str) -> Step | None:
+    """The step that an entry states, signed by somebody who may; None for any other entry."""
     try:
         payload = signing.load_bundle(entry, path).envelope.payload
         value = load_json(payload, path=path, max_bytes=limits.MAX_STATEMENT_BYTES)
-        is_step = expect_object(value, "a statement", path).get("predicateType") == PREDICATE_TYPE
-        return load_step(payload, path=path) if is_step else None
-    except FormatError:
+        if expect_object(value, "a statement", path).get("predicateType") != PREDICATE_TYPE:
+            return None
+        return _verify_line(entry, requirements, path).step
+    except (FormatError, SignatureError):
         return None
 
 
