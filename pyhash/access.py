@@ -17,8 +17,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pyhash.log.checkpoint import TrustedLog
 from pyhash.log.events import AccessEvent, dump_event, statement_entry
 from pyhash.log.note_keys import LOG, NoteSigner, load_signer
+from pyhash.log.proof_file import add_proofs
+from pyhash.log.reader import open_log
 from pyhash.log.writer import Appended, append_entries, check_writable
 from pyhash.merkle import format_root
 
@@ -111,19 +114,21 @@ def record_access(log: AccessLog, *events: AccessEvent) -> Appended:
     return append_entries(log.directory, log.signer, [dump_event(event) for event in events])
 
 
-def record_statement(log: AccessLog, bundle: bytes, *events: AccessEvent) -> Appended:
-    """Append a signed statement, and events behind it, in one go.
+def record_statement(log: AccessLog, bundle: bytes, proofs: str | os.PathLike[str]) -> Appended:
+    """Append a signed statement, and keep the proof that it is in the log beside the checkpoint.
 
     Args:
         log: Where to.
         bundle: The exact bytes of the statement's bundle.
-        events: In order.
+        proofs: The file with proofs (``locations.default_proofs``).
 
     Raises:
-        As ``record_access``.
+        As ``record_access``; and what ``log.proof_file.add_proofs`` raises.
     """
-    entries = [statement_entry(bundle), *(dump_event(event) for event in events)]
-    return append_entries(log.directory, log.signer, entries)
+    appended = append_entries(log.directory, log.signer, [statement_entry(bundle)])
+    reader = open_log(log.directory, TrustedLog(log.signer.verifier))
+    add_proofs(proofs, {bundle: reader.prove(appended.first)[1]})
+    return appended
 
 
 def _location(location: str | os.PathLike[str]) -> str:

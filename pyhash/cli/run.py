@@ -12,6 +12,13 @@ import click
 from pyhash.cli import output
 from pyhash.cli.answer import Answer, answered
 from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
+from pyhash.cli.log_options import (
+    access_log_options,
+    of_verified,
+    open_log_option,
+    recorded,
+    signed_root,
+)
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount, printable
 
@@ -29,6 +36,7 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 @public_keys_option
 @bundle_options
 @root_option
+@access_log_options
 def command(
     settings: Settings,
     *,
@@ -39,6 +47,8 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     root: str | None,
+    log: str | None,
+    log_key: str | None,
 ) -> Answer:
     """Verify MODEL, then start CMD in the place of this process; otherwise do not start it.
 
@@ -51,15 +61,24 @@ def command(
         from pyhash import gate, verify
 
         gate.find_command(arguments)
+        access_log = open_log_option(log, log_key)
         with settings.hashing_options() as options:
-            verified = verify(
+            verified = recorded(
+                access_log,
+                "run",
                 model,
-                keys=keys,
-                signature=signature,
-                tree=tree,
-                ignore=ignore,
-                root=root,
-                options=options,
+                lambda: verify(
+                    model,
+                    keys=keys,
+                    signature=signature,
+                    tree=tree,
+                    ignore=ignore,
+                    root=root,
+                    options=options,
+                ),
+                done=of_verified,
+                claimed=signed_root(model, keys, signature),
+                outcome="begun",
             )
         if not settings.quiet and settings.format == "text":
             text = f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"

@@ -9,6 +9,7 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options
+from pyhash.cli.log_options import access_log_options, open_log_option, record_signature, recorded
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 
@@ -28,6 +29,7 @@ pyhash sign my-model --key publisher.key"""
     default=True,
     help="Leave out each file's plain SHA-256: faster, but then only pyhash can verify.",
 )
+@access_log_options
 def command(
     settings: Settings,
     *,
@@ -37,6 +39,8 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     file_digests: bool,
+    log: str | None,
+    log_key: str | None,
 ) -> Answer:
     """Sign MODEL, a directory or one file: every file, name and size in it.
 
@@ -47,16 +51,24 @@ def command(
     from pyhash.merkle import format_root
 
     began = time.monotonic()
+    access_log = open_log_option(log, log_key)
     with settings.hashing_options() as options:
-        result = sign(
+        result = recorded(
+            access_log,
+            "sign",
             model,
-            key,
-            signature=signature,
-            tree=tree,
-            ignore=ignore,
-            file_digests=file_digests,
-            options=options,
+            lambda: sign(
+                model,
+                key,
+                signature=signature,
+                tree=tree,
+                ignore=ignore,
+                file_digests=file_digests,
+                options=options,
+            ),
+            done=lambda result: {"root": result.root, "credential": result.key_hint},
         )
+    record_signature(access_log, model, result.bundle_path)
     seconds = time.monotonic() - began
     root = format_root(result.root)
     count = len(result.manifest.shards)

@@ -7,6 +7,13 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
+from pyhash.cli.log_options import (
+    access_log_options,
+    of_verified,
+    open_log_option,
+    recorded,
+    signed_root,
+)
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 
@@ -16,6 +23,7 @@ from pyhash.cli.terminal_text import amount
 @public_keys_option
 @bundle_options
 @root_option
+@access_log_options
 def command(
     settings: Settings,
     *,
@@ -25,6 +33,8 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     root: str | None,
+    log: str | None,
+    log_key: str | None,
 ) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
@@ -35,15 +45,23 @@ def command(
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
 
+    access_log = open_log_option(log, log_key)
     with settings.hashing_options() as options:
-        verified = verify(
+        verified = recorded(
+            access_log,
+            "verify",
             model,
-            keys=keys,
-            signature=signature,
-            tree=tree,
-            ignore=ignore,
-            root=root,
-            options=options,
+            lambda: verify(
+                model,
+                keys=keys,
+                signature=signature,
+                tree=tree,
+                ignore=ignore,
+                root=root,
+                options=options,
+            ),
+            done=of_verified,
+            claimed=signed_root(model, keys, signature),
         )
     root = None if verified.root is None else format_root(verified.root)
     count = len(verified.manifest.shards)

@@ -21,7 +21,6 @@ from pyhash.strict_json import (
     expect_array,
     expect_fields,
     expect_integer,
-    expect_object,
     expect_string,
     load_json,
     show,
@@ -171,9 +170,7 @@ def _listed(items: list[JsonValue]) -> JsonValue:
 def _load_listed(value: JsonValue, path: str) -> list[JsonValue]:
     if isinstance(value, list):
         return value
-    expect_fields(
-        expect_object(value, "a list", path), "a list", path, required=("count", "sha256")
-    )
+    expect_fields(value, "a list", path, required=("count", "sha256"))
     return []
 
 

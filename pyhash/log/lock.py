@@ -40,3 +40,19 @@ def writing(path: str) -> Iterator[None]:
         raise WriteError(
             f"{path}: the log cannot be written: {reason}", path, error.errno
         ) from error
+
+
+@contextmanager
+def locked_directory(path: str) -> Iterator[None]:
+    """Be the only process that changes our files in a directory; it gets no file for that."""
+    with writing(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    try:
+        yield
+    finally:
+        os.close(descriptor)

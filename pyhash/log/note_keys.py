@@ -16,6 +16,7 @@ import stat
 from dataclasses import dataclass, field
 
 from pyhash import files, limits
+from pyhash.atomic import sync_directory
 from pyhash.errors import FormatError, KeyFileError, LimitError, ReadError, SignatureError
 from pyhash.signing import ed25519
 from pyhash.strict_json import show
@@ -209,3 +210,37 @@ def _parse(text: str, kind: int, path: str) -> tuple[str, bytes]:
 def _check_id(text: str, verifier: NoteVerifier, path: str) -> None:
     if text.split("+", 2)[1] != verifier.key_id.hex():
         raise KeyFileError(f"{path}: the key id does not belong to the key", path)
+
+
+def write_note_keys(signer: NoteSigner, name: str) -> tuple[str, str]:
+    """Write ``name.key`` (mode 0600) and ``name.vkey``, never over existing files.
+
+    Args:
+        signer: What to write.
+        name: Path without the endings.
+
+    Returns:
+        Both paths.
+
+    Raises:
+        KeyFileError: One of the files exists or cannot be written.
+    """
+    private, public = f"{name}.key", f"{name}.vkey"
+    for path, text, mode in (
+        (private, signer.text, 0o600),
+        (public, signer.verifier.text, 0o644),
+    ):
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with open(descriptor, "wb") as file:
+                file.write(f"{text}\n".encode())
+                file.flush()
+                os.fsync(descriptor)
+            sync_directory(os.path.dirname(path) or ".")
+        except FileExistsError as error:
+            raise KeyFileError(
+                f"{path}: exists already; keys are never overwritten", path
+            ) from error
+        except OSError as error:
+            raise KeyFileError(f"{path}: cannot be written: {error.strerror}", path) from error
+    return private, public
