@@ -143,6 +143,8 @@ def allowed(path: Path, places: tuple[str, ...]) -> bool:
         ("tuf", ("fetch", "push")),
         ("securesystemslib", ("push",)),
         ("trustme", ("store",)),
+        ("msgpack", ("store",)),
+        ("socketserver", ("store",)),
         ("obstore", ("s3_access", "push", "store")),
         ("requests", ()),
         ("pickle", ()),

@@ -17,6 +17,7 @@ COMMANDS = {
     "share": ("share", "Make time-limited links to one release."),
     "log": ("log", "Keep an append-only record of statements and accesses that proves itself."),
     "provenance": ("provenance", "Say, show and verify how a checkpoint came about."),
+    "store": ("store", "Run a store, write its policies, audit its accesses."),
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
     "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),

@@ -11,6 +11,7 @@ import click
 from pyhash import errors
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, ignore_option, public_keys_option, root_option
+from pyhash.cli.log_options import access_log_options, open_log_option, recorded
 from pyhash.cli.network import network_of, network_options, parse_rate
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     help="Requests at once.",
 )
 @network_options
+@access_log_options
 def command(
     settings: Settings,
     *,
@@ -75,6 +77,8 @@ def command(
     credentials: str | None,
     ca: str | None,
     proxy: str | None,
+    log: str | None,
+    log_key: str | None,
 ) -> Answer:
     """Fetch the release at SOURCE to the new path MODEL; only what is verified appears there.
 
@@ -86,19 +90,30 @@ def command(
     from pyhash.pull import PullOptions, pull
 
     policy = Policy.from_key_files(keys, ignore=ignore, root=root)
+    access = open_log_option(log, log_key)
+    network = network_of(credentials, ca, proxy)
     with settings.hashing_options() as hashing:
-        options = PullOptions(
-            network_of(credentials, ca, proxy), connections, parse_rate(limit_rate), hashing
-        )
-        result = pull(
+        options = PullOptions(network, connections, parse_rate(limit_rate), hashing)
+        result = recorded(
+            access,
+            "pull",
             source,
-            model,
-            policy,
-            mirrors=mirrors,
-            release=release,
-            tuf=tuf_trust(tuf_root, tuf_state),
-            only=only,
-            options=options,
+            lambda: pull(
+                source,
+                model,
+                policy,
+                mirrors=mirrors,
+                release=release,
+                tuf=tuf_trust(tuf_root, tuf_state),
+                only=only,
+                options=options,
+            ),
+            done=lambda one: {
+                "root": one.root,
+                "key": one.key_hint,
+                "credential": network.account,
+                "files": list(only),
+            },
         )
     shown = None if result.root is None else format_root(result.root)
     what = "a part of it; verify and run refuse it" if result.is_partial else "all of it"

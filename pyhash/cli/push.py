@@ -7,6 +7,7 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, ignore_option, public_keys_option
+from pyhash.cli.log_options import access_log_options, open_log_option, recorded
 from pyhash.cli.network import network_of, network_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
@@ -23,6 +24,7 @@ from pyhash.cli.terminal_text import amount
 @click.option("--dry-run", is_flag=True, help="Say what would be stored, and store nothing.")
 @click.option("--no-latest", is_flag=True, help="Leave the pointer to the latest release alone.")
 @network_options
+@access_log_options
 def command(
     settings: Settings,
     *,
@@ -35,6 +37,8 @@ def command(
     credentials: str | None,
     ca: str | None,
     proxy: str | None,
+    log: str | None,
+    log_key: str | None,
 ) -> Answer:
     """Verify MODEL, and store it below TARGET: shards first, the bundle last, then the pointer.
 
@@ -46,14 +50,26 @@ def command(
     from pyhash.push import PushOptions, push
 
     policy = Policy.from_key_files(keys, ignore=ignore)
+    access = open_log_option(log, log_key)
+    network = network_of(credentials, ca, proxy)
     with settings.hashing_options() as hashing:
         options = PushOptions(
-            network_of(credentials, ca, proxy),
+            network,
             dry_run=dry_run,
             latest=not no_latest,
             hashing=hashing,
         )
-        result = push(model, target, policy, options=options)
+        result = recorded(
+            None if dry_run else access,
+            "push",
+            target,
+            lambda: push(model, target, policy, options=options),
+            done=lambda one: {
+                "root": one.root,
+                "key": one.key_hint,
+                "credential": network.account,
+            },
+        )
     root = format_root(result.root)
     verb = "would store" if dry_run else "stored"
     return Answer(

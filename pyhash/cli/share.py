@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from pyhash import errors
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, public_keys_option
+from pyhash.cli.log_options import access_log_options, open_log_option, recorded
 from pyhash.cli.network import network_of, network_options
 from pyhash.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from pyhash.fetch.links import LinkSet
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
@@ -40,6 +45,7 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
     "--nginx-secret", type=PATH, metavar="FILE", help="HOME is https:// and served by nginx."
 )
 @network_options
+@access_log_options
 def command(
     settings: Settings,
     *,
@@ -53,6 +59,8 @@ def command(
     credentials: str | None,
     ca: str | None,
     proxy: str | None,
+    log: str | None,
+    log_key: str | None,
 ) -> Answer:
     """Write links to the files of one release in HOME to the file OUTPUT.
 
@@ -68,19 +76,26 @@ def command(
 
     policy = Policy.from_key_files(keys)
     network = network_of(credentials, ca, proxy)
-    if upload is not None:
-        if release is not None or nginx_secret is not None:
-            raise errors.UsageError("--upload takes neither --release nor --nginx-secret")
-        links = share_upload(upload, home, policy, lifetime=parse_time(lifetime), network=network)
-    else:
-        links = share_release(
-            home,
-            policy,
-            lifetime=parse_time(lifetime),
-            network=network,
-            release=release,
-            nginx_secret=None if nginx_secret is None else load_secret(nginx_secret),
+    access = open_log_option(log, log_key)
+    life = parse_time(lifetime)
+    secret = None if nginx_secret is None else load_secret(nginx_secret)
+    if upload is not None and (release is not None or secret is not None):
+        raise errors.UsageError("--upload takes neither --release nor --nginx-secret")
+
+    def make() -> LinkSet:
+        if upload is not None:
+            return share_upload(upload, home, policy, lifetime=life, network=network)
+        return share_release(
+            home, policy, lifetime=life, network=network, release=release, nginx_secret=secret
         )
+
+    links = recorded(
+        access,
+        "share",
+        home,
+        make,
+        done=lambda one: {"root": one.root, "credential": network.account},
+    )
     atomic.write_file(output, dump_links(links), mode=0o600)
     root, expires = format_root(links.root), links.expires.isoformat()
     return Answer(

@@ -35,6 +35,11 @@ class Network:
     attempts: int = 4
     credentials: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def account(self) -> str | None:
+        """The name of the credential, which is no secret; None: there is none. Raises nothing."""
+        return dict(self.credentials).get("access_key_id")
+
 
 class Source(Protocol):
     """One place that a release can be fetched from. Safe to call from any thread."""

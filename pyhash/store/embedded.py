@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pyhash import atomic
 from pyhash.credentials import dump_credential
 from pyhash.errors import CheckError, DependencyError, UsageError, WriteError
+from pyhash.store.audit_receiver import receiving
 
 BUCKET = "models"
 HOST = "127.0.0.1"
@@ -47,6 +48,7 @@ class EmbeddedStore:
         bucket: The bucket that is there.
         ca_file: The authority that signed its certificate.
         writer, reader: Credential files.
+        audit: The server's own log of every access, which ``pyhash store audit`` reads.
         process_id: Of the server.
     """
 
@@ -56,7 +58,17 @@ class EmbeddedStore:
     ca_file: str
     writer: str
     reader: str
+    audit: str
     process_id: int
+
+    def is_up(self) -> bool:
+        """Whether the server is still running. Raises nothing."""
+        try:
+            return (
+                os.waitid(os.P_PID, self.process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+            )
+        except ChildProcessError:
+            return False
 
 
 @contextmanager
@@ -81,8 +93,10 @@ def running_store(directory: str | os.PathLike[str], *, port: int = 0) -> Iterat
     ports = _free_ports(port)
     endpoint = f"https://{HOST}:{ports['s3']}"
     _write_credentials(place, endpoint)
-    log_path = os.path.join(place, "server.log")
-    with open(log_path, "ab") as log:
+    log_path, audit = os.path.join(place, "server.log"), os.path.join(place, "audit.jsonl")
+    with receiving(audit, HOST) as audit_port, open(log_path, "ab") as log:
+        config = {"fluent_host": HOST, "fluent_port": audit_port, "tag_prefix": "pyhash"}
+        _write(place, "audit.json", json.dumps(config))
         process = subprocess.Popen(  # noqa: S603 - the program of the extra, no shell
             [weed, *_arguments(ports)],
             cwd=place,
@@ -101,6 +115,7 @@ def running_store(directory: str | os.PathLike[str], *, port: int = 0) -> Iterat
                 os.path.join(place, "ca.pem"),
                 os.path.join(place, "writer.toml"),
                 os.path.join(place, "reader.toml"),
+                audit,
                 process.pid,
             )
         finally:
@@ -158,7 +173,8 @@ def _write_identities(place: str) -> None:
     identities = [
         {
             "name": name,
-            "credentials": [{"accessKey": f"{name}-{_secret()[:8]}", "secretKey": _secret()}],
+            # The key is the name, so that the server's log and ours call a requester the same.
+            "credentials": [{"accessKey": name, "secretKey": _secret()}],
             "actions": [f"{action}:{BUCKET}" for action in actions],
         }
         for name, actions in _IDENTITIES.items()
@@ -227,6 +243,7 @@ def _arguments(ports: dict[str, int]) -> list[str]:
         "-s3.cert.file=cert.pem",
         "-s3.key.file=key.pem",
         "-s3.config=identities.json",
+        "-s3.auditLogConfig=audit.json",
     ]
 
 

@@ -9,7 +9,7 @@ What the store answered with a refusal is reported apart: nothing was had, but s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -45,6 +45,7 @@ def reconcile(
     events: Sequence[AccessEvent],
     *,
     window: timedelta = WINDOW,
+    names: Mapping[str, str] | None = None,
 ) -> list[Unexplained]:
     """Return the accesses that no event explains, in their order. Pure, thread-safe.
 
@@ -52,11 +53,13 @@ def reconcile(
         records: What the store has seen.
         events: What clients have recorded in the transparency log.
         window: How long before its event an access may be.
+        names: What the store calls a requester, for a credential that clients record under another
+            name.
     """
     moments = [(one, _moment(one)) for one in events if one.operation in ("pull", "push", "load")]
     found = []
     for record in records:
-        reason = _unexplained(record, moments, window)
+        reason = _unexplained(record, moments, window, names or {})
         if reason:
             found.append(Unexplained(record, reason, record.status >= 400))
     return found
@@ -67,7 +70,10 @@ def _moment(event: AccessEvent) -> datetime:
 
 
 def _unexplained(
-    record: AccessRecord, events: Sequence[tuple[AccessEvent, datetime]], window: timedelta
+    record: AccessRecord,
+    events: Sequence[tuple[AccessEvent, datetime]],
+    window: timedelta,
+    names: Mapping[str, str],
 ) -> str:
     """Why no event explains a record; empty when one does."""
     root = _root_of(record.key)
@@ -84,18 +90,19 @@ def _unexplained(
             reason = f"no client recorded a {wanted[0]} of this release"
         elif not -SLACK <= at - record.at <= window:
             reason = "a client recorded this release, but not at that time"
-        elif None not in (event.credential, record.requester) and not _same(event, record):
+        elif not _same(event.credential, record.requester, names):
             reason = f"recorded by {event.credential}, seen from {record.requester}"
         else:
             return ""
     return reason
 
 
-def _same(event: AccessEvent, record: AccessRecord) -> bool:
-    """Stores name a requester by the key or by the account that it belongs to, at its end."""
-    return record.requester == event.credential or (record.requester or "").endswith(
-        f"/{event.credential}"
-    )
+def _same(credential: str | None, requester: str | None, names: Mapping[str, str]) -> bool:
+    """Whether two sides can mean the same one; a side that names nobody contradicts nothing."""
+    if credential is None or requester is None:
+        return True
+    name = names.get(credential, credential)
+    return requester == name or requester.endswith(f"/{name}")  # an ARN has the name at its end
 
 
 def _root_of(key: str) -> bytes | None:
