@@ -55,7 +55,7 @@ def command(
 ) -> Answer:
     """Show what this machine can do; with --store, prove what a reader can do in a store.
 
-    Without --store, show the version, each kernel with its measured rate, threads, readers and libraries.
+    Without --store: the version, each kernel with its measured rate, threads, readers, libraries.
 
     A kernel's name is the processor feature that it needs and how many chunks it hashes at once.
     Rates are of one thread on data in cache, the fastest first: the one that is used.

@@ -13,7 +13,7 @@ from pyhash.cli.settings import Settings
 
 @answering(
     "store tuf-init",
-    example="pyhash store tuf-init s3://models/llama tuf-keys root.json --credentials writer.toml",
+    example="pyhash store tuf-init s3://models/llama tuf-keys root.json",
 )
 @click.argument("home")
 @click.argument("keys", type=PATH)

@@ -157,11 +157,15 @@ class Transfer:
             self._fetch_again(job, start)
 
     def _fetch_run(self, job: Wanted) -> list[int]:
-        """Fetch a run from the first place that gives it; returns where the bad spans begin."""
+        """Fetch a run from the first place that gives it; returns where the bad spans begin.
+
+        A place that fails is asked again after the others; what counts is how often nothing came.
+        """
         bad: list[int] = []
-        at = job.start
-        attempts = self._network.attempts * len(self.places)
-        for attempt, place in zip(range(attempts), itertools.cycle(self.places), strict=False):
+        at, failures = job.start, 0
+        while True:
+            place = self.places[failures % len(self.places)]
+            before = at
             try:
                 for data in self._spans(place, job, at, job.end):
                     if not self._take(place, job, at, data):
@@ -169,11 +173,11 @@ class Transfer:
                     at += len(data)
                 return bad
             except FetchError:
-                if attempt == attempts - 1:
+                failures = 1 if at > before else failures + 1
+                if failures >= self._network.attempts * len(self.places):
                     raise
-                if attempt >= len(self.places) - 1:
-                    self._stop.wait(BACKOFF_SECONDS * 2 ** (attempt // len(self.places)))
-        raise FetchError(f"{job.path}: no place to fetch it from", job.path)
+                rounds = failures // len(self.places)
+                self._stop.wait(BACKOFF_SECONDS * 2**rounds if rounds else 0)
 
     def _fetch_again(self, job: Wanted, start: int) -> None:
         """Fetch one bad span from each other place, and at last from the same one again."""

@@ -93,6 +93,7 @@ def running_store(directory: str | os.PathLike[str], *, port: int = 0) -> Iterat
     ports = _free_ports(port)
     endpoint = f"https://{HOST}:{ports['s3']}"
     _write_credentials(place, endpoint)
+    _write(place, "ports.json", json.dumps(ports))
     log_path, audit = os.path.join(place, "server.log"), os.path.join(place, "audit.jsonl")
     with receiving(audit, HOST) as audit_port, open(log_path, "ab") as log:
         config = {"fluent_host": HOST, "fluent_port": audit_port, "tag_prefix": "pyhash"}
