@@ -15,7 +15,7 @@ from pyhash import atomic, closure, files, hashing, limits, paths, signing, tree
 from pyhash.errors import FormatError, ReadError, UsageError
 from pyhash.findings import raise_findings
 from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
-from pyhash.manifest import Manifest, ShardEntry, build_manifest, dump_statement
+from pyhash.manifest import Manifest, Release, ShardEntry, build_manifest, dump_statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ def sign(
     tree: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = (),
     file_digests: bool = True,
+    release: Release | None = None,
     options: hashing.Options | None = None,
 ) -> SignResult:
     """Sign a checkpoint; may be called from several threads for several checkpoints.
@@ -61,6 +62,7 @@ def sign(
             Version control files of the top level always are (``paths.DEFAULT_IGNORED``).
         file_digests: Also compute and sign each file's plain SHA-256, so that every OMS tool can
             verify the bundle. Without, signing is faster and only pyhash can.
+        release: Which release it is and when it expires; signed too. None: nothing is said.
         options: How to hash.
 
     Raises:
@@ -84,7 +86,7 @@ def sign(
     digests = hashing.hash_listing(
         listing, options=options or hashing.Options(), file_digests=file_digests
     )
-    manifest = _manifest(listing, digests, ignored)
+    manifest = _manifest(listing, digests, ignored, release)
     bundle = signing.sign_payload(dump_statement(manifest), signer)
     # The tree file first: it is not trusted, so a new one beside an old bundle does no harm.
     atomic.write_file(tree_path, tree_file.dump_tree([digest.span_nodes for digest in digests]))
@@ -142,7 +144,10 @@ def _read_tree(location: str) -> None:
 
 
 def _manifest(
-    listing: files.Listing, digests: list[hashing.ShardDigest], ignored: tuple[str, ...]
+    listing: files.Listing,
+    digests: list[hashing.ShardDigest],
+    ignored: tuple[str, ...],
+    release: Release | None,
 ) -> Manifest:
     shards = (
         ShardEntry(file.path, digest.size, digest.root, digest.file_digest)
@@ -150,5 +155,8 @@ def _manifest(
     )
     # Beside a single file lies the whole directory, of which nothing is said.
     return build_manifest(
-        listing.name, shards, ignore_paths=() if listing.is_single_file else ignored
+        listing.name,
+        shards,
+        ignore_paths=() if listing.is_single_file else ignored,
+        release=release,
     )
