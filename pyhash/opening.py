@@ -6,6 +6,7 @@ read. Verifying and verified loading both begin here, so that neither can leave 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,14 @@ from pyhash.errors import Finding
 from pyhash.findings import raise_findings
 from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, load_statement
-from pyhash.merkle import format_root
-from pyhash.policy import Policy
+from pyhash.policy import (
+    Policy,
+    PolicyFile,
+    Requirement,
+    check_requirements,
+    judge,
+    recall_release,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,7 @@ class Opened:
 
     Attributes:
         location: The checkpoint as the caller named it.
+        policy: What it was held against.
         manifest: What was signed.
         key_hint: The trusted key that signed: SHA-256 of its public PEM, hex.
         listing: The files, one for each of ``manifest.shards`` and in their order.
@@ -37,6 +45,7 @@ class Opened:
     """
 
     location: str
+    policy: Policy
     manifest: Manifest
     key_hint: str
     listing: files.Listing
@@ -74,28 +83,34 @@ def open_checkpoint(
     Raises:
         VerificationError: No; the subclass says why.
         CheckError: The answer could not be found out.
+        UsageError: The policy, or what it was read from, lies inside the checkpoint.
     """
     files.check_there(path)
+    check_keys_outside(path, policy.files)
     bundle_path, tree_path = places(path, signature, tree)
-    manifest, key_hint = load_signed(bundle_path, policy)  # 1, 2
+    manifest, key_hint = load_signed(bundle_path, policy, location=path)  # 1, 2
     ignored = ignored_paths(manifest, policy)
     own = own_paths(manifest, [inside(path, bundle_path), inside(path, tree_path)])
     listing = files.list_checkpoint(path, hashing.ignorer(ignored), own=own)  # 3
     raise_findings(compare_listing(manifest, listing))
     doubts = tuple(closure.check_closure(listing))  # 4
-    return Opened(os.fspath(path), manifest, key_hint, listing, ignored, own, tree_path, doubts)
+    return Opened(
+        *(os.fspath(path), policy, manifest, key_hint, listing, ignored, own, tree_path, doubts)
+    )
 
 
 def given_policy(
     path: str | os.PathLike[str],
-    policy: Policy | None,
+    policy: Policy | PolicyFile | None,
     keys: Sequence[str | os.PathLike[str]],
     ignore: Sequence[str],
     root: str | None,
 ) -> Policy:
-    """Return the policy that a caller gave, whole or as keys, ignored paths and a root.
+    """Return the policy that a caller gave: whole, as a file of rules, or as keys, ignored paths
+    and a root.
 
     Raises:
+        PolicyError: No rule of the file is for this checkpoint.
         UsageError: Neither keys nor a policy, or both, or a key out of the checkpoint itself.
         KeyFileError: A key cannot be read, or is of a kind we do not take.
     """
@@ -104,15 +119,18 @@ def given_policy(
         return Policy.from_key_files(keys, ignore=ignore, root=root)
     if keys or ignore or root is not None:
         raise errors.UsageError("give a policy, or keys, ignored paths and a root, not both")
-    return policy
+    return policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
 
 
-def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
+def load_signed(
+    bundle_path: str, policy: Policy, *, location: str | os.PathLike[str] = ""
+) -> tuple[Manifest, str]:
     """Steps 1 and 2: read the bundle strictly, check who signed it, and only then look inside.
 
     Args:
         bundle_path: The bundle.
         policy: Whom to trust.
+        location: The checkpoint, where the policy does not say which one it is for.
 
     Returns:
         The manifest, and the hint of the key that signed it.
@@ -120,8 +138,29 @@ def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
     Raises:
         UnsignedError: There is no bundle.
         SignatureError: No trusted key signed it.
-        PolicyError: It is signed, but of another checkpoint than the one that is accepted.
+        PolicyError: It is signed, but has expired, or is not what the policy accepts.
+        PolicyFileError: What was accepted before cannot be found out.
         FormatError, LimitError, ReadError: It cannot be read, or is not what it should be.
+    """
+    manifest, key_hint, requirements = inspect_signed(bundle_path, policy, location=location)
+    check_requirements(requirements, bundle_path)
+    return manifest, key_hint
+
+
+def inspect_signed(
+    bundle_path: str, policy: Policy, *, location: str | os.PathLike[str] = ""
+) -> tuple[Manifest, str, tuple[Requirement, ...]]:
+    """Do all of ``load_signed`` but refuse what the policy does not accept: for explanations.
+
+    Args:
+        bundle_path, policy, location: As for ``load_signed``.
+
+    Returns:
+        The manifest, the hint of the key, and what the policy requires, met or not.
+
+    Raises:
+        UnsignedError, SignatureError, PolicyFileError, FormatError, LimitError, ReadError: As
+            ``load_signed``.
     """
     try:
         data = files.read_small(bundle_path, limits.MAX_BUNDLE_BYTES)
@@ -135,13 +174,14 @@ def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
     bundle = signing.load_bundle(data, bundle_path)
     verified = signing.verify_envelope(bundle, policy.keys, path=bundle_path)
     manifest = load_statement(verified.payload, path=bundle_path)
-    if policy.root not in (None, manifest.root):
-        found = "none" if manifest.root is None else format_root(manifest.root)
-        raise errors.PolicyError(
-            f"{bundle_path}: validly signed, but its root is {found}, and only"
-            f" {format_root(policy.root or b'')} is accepted"
-        )
-    return manifest, verified.key.hint
+    requirements = judge(
+        policy,
+        manifest,
+        1,
+        now=int(time.time()),
+        remembered=recall_release(policy, os.fspath(location)),
+    )
+    return manifest, verified.key.hint, requirements
 
 
 def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from pyhash.findings import raise_findings
 from pyhash.guarantees import CONTENT, Guarantee
 from pyhash.manifest import Manifest
 from pyhash.opening import given_policy, open_checkpoint
-from pyhash.policy import Policy
+from pyhash.policy import Policy, PolicyFile, remember_release
 
 _SEAL = object()
 
@@ -37,6 +37,7 @@ class Verified:
 
     Attributes:
         location: The checkpoint as the caller named it.
+        policy: What it was held against.
         manifest: What was signed.
         root: Checkpoint root, 32 bytes; None for a bundle made by another OMS tool.
         guarantee: A name of ``guarantees.MEANINGS``, which says what it means.
@@ -51,6 +52,7 @@ class Verified:
     """
 
     location: str
+    policy: Policy
     manifest: Manifest
     root: bytes | None
     guarantee: str
@@ -96,7 +98,7 @@ def verify(
     path: str | os.PathLike[str],
     *,
     keys: Sequence[str | os.PathLike[str]] = (),
-    policy: Policy | None = None,
+    policy: Policy | PolicyFile | None = None,
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = (),
@@ -109,7 +111,7 @@ def verify(
     Args:
         path: A directory, or one file.
         keys: Public keys to trust, PEM files; any one may have signed.
-        policy: Instead of ``keys``, ``ignore`` and ``root``.
+        policy: Instead of ``keys``, ``ignore`` and ``root``. Whatever its mode is, it is enforced.
         signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
         tree: The tree file; None: likewise. Only needed to say where damage is.
         ignore: Paths inside the checkpoint that may be there unsigned.
@@ -128,11 +130,14 @@ def verify(
     """
     began = time.monotonic()
     policy = given_policy(path, policy, keys, ignore, root)
+    check_guarantee(policy, guarantee.name)
     opened = open_checkpoint(path, policy, signature=signature, tree=tree)  # 1, 2, 3, 4
     compared = guarantee.compare(opened, options or hashing.Options())  # 5, 6, 7
     raise_findings(compared.findings)
+    remember_release(policy, opened.location, opened.manifest, int(time.time()))
     return Verified(  # 8
         location=opened.location,
+        policy=policy,
         manifest=opened.manifest,
         root=opened.manifest.root,
         guarantee=guarantee.name,
@@ -146,3 +151,20 @@ def verify(
         seconds=time.monotonic() - began,
         _seal=_SEAL,
     )
+
+
+def check_guarantee(policy: Policy, guarantee: str) -> None:
+    """Refuse a guarantee that is weaker than a policy accepts.
+
+    Args:
+        policy: The policy.
+        guarantee: Name of the guarantee.
+
+    Raises:
+        PolicyError: It is too weak.
+    """
+    if not policy.is_met_by(guarantee):
+        raise errors.PolicyError(
+            f"the guarantee would be {guarantee!r}, and {policy.rule or 'the policy'} accepts"
+            f" nothing weaker than {policy.guarantee!r}"
+        )
