@@ -17,7 +17,11 @@ MAX_PATH_DEPTH = 64  # components of one path
 MAX_BUNDLE_BYTES = 1 << 30  # a million files at about 500 bytes each, in base64
 MAX_TREE_FILE_BYTES = 1 << 30  # 32 TiB of checkpoint
 MAX_SIGNATURES = 16  # signatures in one envelope
-MAX_KEY_FILE_BYTES = 1 << 16  # PEM text of one key
+MAX_CERTIFICATES = 16  # certificates of one chain, or log entries, in one bundle
+MAX_KEY_FILE_BYTES = 1 << 16  # PEM text of one key, or of a few certificates
+MAX_CRL_BYTES = 1 << 25  # a certificate revocation list; the largest public ones have 20 MB
+MAX_TRUST_ROOT_BYTES = 1 << 22  # a Sigstore trusted root; the public one has 7 kB
+MAX_PASSPHRASE_BYTES = 1024  # one line
 MAX_DIGEST_LIST_BYTES = 1 << 28  # list of sha256sum's kind: a million files at 256 bytes each
 
 # --- JSON -----------------------------------------------------------------------------------
