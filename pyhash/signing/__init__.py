@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from pyhash.signing import certificate, ecdsa
+from pyhash.signing import certificate, ecdsa, pkcs11, sigstore
 from pyhash.signing._base import (
     AskSecret,
     Identity,
@@ -54,6 +54,8 @@ __all__ = [
 _METHODS = (
     ecdsa.METHOD,
     certificate.METHOD,
+    pkcs11.METHOD,
+    sigstore.METHOD,
 )
 _BY_SCHEME = {method.scheme: method for method in _METHODS}
 
