@@ -8,6 +8,7 @@ that it is found by the publisher and not by the fleet.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from pyhash.errors import FormatError, ReadError, UsageError
 from pyhash.findings import raise_findings
 from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, Release, ShardEntry, build_manifest, dump_statement
+from pyhash.policy import Policy, PolicyFile, check_requirements, judge, recall_release
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ def sign(
     ignore: Sequence[str] = (),
     file_digests: bool = True,
     release: Release | None = None,
+    policy: Policy | PolicyFile | None = None,
     options: hashing.Options | None = None,
 ) -> SignResult:
     """Sign a checkpoint; may be called from several threads for several checkpoints.
@@ -63,9 +66,12 @@ def sign(
         file_digests: Also compute and sign each file's plain SHA-256, so that every OMS tool can
             verify the bundle. Without, signing is faster and only pyhash can.
         release: Which release it is and when it expires; signed too. None: nothing is said.
+        policy: Refuse to sign what this would not accept. None: nothing is asked.
         options: How to hash.
 
     Raises:
+        SignatureError, PolicyError: The policy would not accept this signature. Nothing was
+            written.
         KeyFileError: The key cannot be read or must not be used. Nothing was hashed.
         UnexpectedFileError, ClosureError, ChangedWhileReadError: The checkpoint is one that
             every verifier would refuse.
@@ -75,7 +81,8 @@ def sign(
         WriteError: The bundle could not be written; an old one is still there.
         KeyboardInterrupt: Ctrl-C; nothing was written.
     """
-    check_keys_outside(path, [key])
+    rules = policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
+    check_keys_outside(path, [key, *(rules.files if rules else ())])
     signer = signing.load_signer(key)
     bundle_path, tree_path = places(path, signature, tree)
     _check_targets(bundle_path, tree_path)
@@ -88,6 +95,8 @@ def sign(
     )
     manifest = _manifest(listing, digests, ignored, release)
     bundle = signing.sign_payload(dump_statement(manifest), signer)
+    if rules is not None:
+        _check_accepted(bundle, manifest, rules, bundle_path)
     # The tree file first: it is not trusted, so a new one beside an old bundle does no harm.
     atomic.write_file(tree_path, tree_file.dump_tree([digest.span_nodes for digest in digests]))
     atomic.write_file(bundle_path, signing.dump_bundle(bundle))
@@ -99,6 +108,21 @@ def sign(
         signer.hint,
         sum(digest.size for digest in digests),
     )
+
+
+def _check_accepted(
+    bundle: signing.Bundle, manifest: Manifest, policy: Policy, bundle_path: str
+) -> None:
+    """Refuse a signature that the policy would refuse; that others must sign too is no fault."""
+    signing.verify_envelope(bundle, policy.keys, path=bundle_path)
+    requirements = judge(
+        policy,
+        manifest,
+        policy.signatures,
+        now=int(time.time()),
+        remembered=recall_release(policy, policy.location),
+    )
+    check_requirements(requirements, bundle_path)
 
 
 def _check_targets(bundle_path: str, tree_path: str) -> None:

@@ -24,6 +24,7 @@ from pyhash.guarantees import CONTENT, Guarantee
 from pyhash.manifest import Manifest
 from pyhash.opening import given_policy, open_checkpoint
 from pyhash.policy import Policy, PolicyFile, remember_release
+from pyhash.signing import Identity
 
 _SEAL = object()
 
@@ -44,6 +45,7 @@ class Verified:
         detail: What exactly was compared, where that is not every byte; else empty.
         details: The same for programs, as names and values.
         key_hint: The trusted key that signed: SHA-256 of its public PEM, hex.
+        signers: Everybody trusted who signed, each once.
         listing: The files as they were while hashed, for a later comparison.
         ignored: Paths that were left out.
         own: Paths where the bundle and the tree file may lie; left out as regular files.
@@ -59,6 +61,7 @@ class Verified:
     detail: str
     details: tuple[tuple[str, object], ...]
     key_hint: str
+    signers: tuple[Identity, ...]
     listing: files.Listing
     ignored: tuple[str, ...]
     own: tuple[str, ...]
@@ -101,6 +104,7 @@ def verify(
     policy: Policy | PolicyFile | None = None,
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
     ignore: Sequence[str] = (),
     root: str | None = None,
     guarantee: Guarantee = CONTENT,
@@ -114,6 +118,8 @@ def verify(
         policy: Instead of ``keys``, ``ignore`` and ``root``. Whatever its mode is, it is enforced.
         signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
         tree: The tree file; None: likewise. Only needed to say where damage is.
+        cosignatures: Further bundles over the same statement, for a policy that wants several
+            signers; every one of them must hold.
         ignore: Paths inside the checkpoint that may be there unsigned.
         root: The only checkpoint root to accept; None: any.
         guarantee: How the bytes are compared; the default hashes every one of them now.
@@ -130,8 +136,10 @@ def verify(
     """
     began = time.monotonic()
     policy = given_policy(path, policy, keys, ignore, root)
-    check_guarantee(policy, guarantee.name)
-    opened = open_checkpoint(path, policy, signature=signature, tree=tree)  # 1, 2, 3, 4
+    policy.check_guarantee(guarantee.name)
+    opened = open_checkpoint(  # 1, 2, 3, 4
+        path, policy, signature=signature, tree=tree, cosignatures=cosignatures
+    )
     compared = guarantee.compare(opened, options or hashing.Options())  # 5, 6, 7
     raise_findings(compared.findings)
     remember_release(policy, opened.location, opened.manifest, int(time.time()))
@@ -144,6 +152,7 @@ def verify(
         detail=compared.detail,
         details=compared.details,
         key_hint=opened.key_hint,
+        signers=opened.signers,
         listing=opened.listing,
         ignored=opened.ignored,
         own=opened.own,
@@ -151,20 +160,3 @@ def verify(
         seconds=time.monotonic() - began,
         _seal=_SEAL,
     )
-
-
-def check_guarantee(policy: Policy, guarantee: str) -> None:
-    """Refuse a guarantee that is weaker than a policy accepts.
-
-    Args:
-        policy: The policy.
-        guarantee: Name of the guarantee.
-
-    Raises:
-        PolicyError: It is too weak.
-    """
-    if not policy.is_met_by(guarantee):
-        raise errors.PolicyError(
-            f"the guarantee would be {guarantee!r}, and {policy.rule or 'the policy'} accepts"
-            f" nothing weaker than {policy.guarantee!r}"
-        )

@@ -237,8 +237,10 @@ def statement_texts() -> list[tuple[str, str, str]]:
     leap = released(own_statement, created="2028-02-29T23:59:58Z", expires="2028-02-29T23:59:59Z")
     edge = released(
         foreign_statement,
-        **{"created": "1970-01-01T00:00:00Z", "expires": "9999-12-31T23:59:59Z"},
-        **{"counter": ref.MAX_JSON_INTEGER, "name": "\u65e5" * 85 + "x"},
+        created="1970-01-01T00:00:00Z",
+        expires="9999-12-31T23:59:59Z",
+        counter=ref.MAX_JSON_INTEGER,
+        name="\u65e5" * 85 + "x",
     )
     bare_release = released(oms_statement, expires=None, counter=None, name=None)
     odd = oms_statement({path: path.encode("utf-8") for path in ODD_NAMES})

@@ -16,7 +16,13 @@ from pyhash.manifest._model import (
     build_manifest,
 )
 from pyhash.manifest._reading import load_statement
-from pyhash.manifest._release import RELEASE_KEY, Release, format_time, parse_time
+from pyhash.manifest._release import (
+    RELEASE_KEY,
+    Release,
+    dump_release,
+    format_time,
+    parse_time,
+)
 from pyhash.manifest._writing import dump_statement
 from pyhash.paths import DEFAULT_IGNORED, check_path
 
@@ -32,6 +38,7 @@ __all__ = [
     "ShardEntry",
     "build_manifest",
     "check_path",
+    "dump_release",
     "dump_statement",
     "format_time",
     "load_statement",

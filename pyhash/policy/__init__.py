@@ -9,7 +9,7 @@ signature.
 from pyhash.policy._decision import Requirement, check_requirements, judge
 from pyhash.policy._memory import Remembered, recall_release, remember_release
 from pyhash.policy._model import ENFORCE, GUARANTEES, MODES, OFF, WARN, Policy, Waiver
-from pyhash.policy._reading import PolicyFile
+from pyhash.policy._reading import PolicyFile, parse_duration
 
 __all__ = [
     "ENFORCE",
@@ -24,6 +24,7 @@ __all__ = [
     "Waiver",
     "check_requirements",
     "judge",
+    "parse_duration",
     "recall_release",
     "remember_release",
 ]

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, replace
 
 from pyhash import limits
-from pyhash.errors import FormatError, UsageError
+from pyhash.errors import FormatError, PolicyError, UsageError
 from pyhash.merkle import DIGEST_BYTES, parse_root
 from pyhash.paths import check_ignored_path
+from pyhash.policy._signers import count_signers
 from pyhash.signing import Verifier, load_verifier
 
 ENFORCE, WARN, OFF = "enforce", "warn", "off"
@@ -113,13 +114,23 @@ class Policy:
         place = None if state is None else os.fspath(state)
         return cls(keys, tuple(ignore), pinned, state=place)
 
-    def is_met_by(self, guarantee: str) -> bool:
-        """Whether a guarantee is strong enough; one that is not known is not. Raises nothing."""
+    def check_guarantee(self, guarantee: str) -> None:
+        """Refuse a guarantee that is weaker than what is accepted, or not known at all.
+
+        Args:
+            guarantee: Its name.
+
+        Raises:
+            PolicyError: It is too weak.
+        """
         if self.guarantee is None:
-            return True
-        if guarantee not in GUARANTEES:
-            return False
-        return GUARANTEES.index(guarantee) >= GUARANTEES.index(self.guarantee)
+            return
+        strong_enough = GUARANTEES[GUARANTEES.index(self.guarantee) :]
+        if guarantee not in strong_enough:
+            raise PolicyError(
+                f"the guarantee would be {guarantee!r}, and {self.rule or 'the policy'} accepts"
+                f" nothing weaker than {self.guarantee!r}"
+            )
 
     def located(self, location: str, state: str | None = None) -> Policy:
         """Return this policy as that of one checkpoint.
@@ -176,9 +187,9 @@ def _check_signatures(policy: Policy) -> None:
     wanted = policy.signatures
     if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
         raise UsageError(f"signatures is a number of at least 1, not {wanted!r}")
-    hints = {key.hint for key in policy.keys}
-    if policy.keys and wanted > len(hints):
-        raise UsageError(f"{wanted} signatures are needed, but only {len(hints)} keys are trusted")
+    trusted = count_signers(policy.keys)
+    if policy.keys and wanted > trusted:
+        raise UsageError(f"{wanted} signatures are needed, but only {trusted} signers are trusted")
 
 
 def _check_range(what: str, value: int | None, least: int, most: int) -> None:

@@ -154,7 +154,7 @@ def _load_rule(
             roots=tuple(parse_root(root) for root in table.take("roots", _filled_strings) or ()),
             signatures=table.take("signatures", _integer, 1),
             min_release=table.take("min-release", _integer),
-            max_age=table.take("max-age", _duration),
+            max_age=table.take("max-age", parse_duration),
             release_name=table.take("release-name", _filled_string),
             guarantee=table.take("guarantee", _string, LEAST_GUARANTEE),
             mode=table.take("mode", _string, ENFORCE),
@@ -247,7 +247,15 @@ def _tables(value: Any) -> list[dict[str, Any]]:
     return value
 
 
-def _duration(value: Any) -> int:
+def parse_duration(value: Any) -> int:
+    """Return the seconds of a duration like ``90d``: hours, days, weeks, years of 365 days. Pure.
+
+    Args:
+        value: The text.
+
+    Raises:
+        ValueError: It is none; the message says what it should be.
+    """
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError('a number and a unit (h, d, w or y), like "90d"')
