@@ -64,8 +64,9 @@ def _verify_and_start(
     from pyhash import gate
     from pyhash.policy import OFF, WARN
 
-    policy = trust.policy_for(model)
+    trust.check_given()
     gate.find_command(arguments)
+    policy = trust.policy_for(model)
     if policy.mode == OFF:
         reason = Answer("refused", "nothing was checked, because the rule's mode is off")
         _start_unverified(settings, policy, model, arguments, reason)

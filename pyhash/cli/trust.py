@@ -39,6 +39,17 @@ class Trust:
     tree: str | None
     cosignatures: tuple[str, ...]
 
+    def check_given(self) -> None:
+        """Refuse a command line that says in no way, or in two, whom to trust.
+
+        Raises:
+            UsageError: Neither keys nor a policy, or both.
+        """
+        if self.policy is None and not self.keys:
+            raise UsageError("Missing option '--key', or '--policy'")
+        if self.policy is not None and (self.keys or self.ignore or self.root is not None):
+            raise UsageError("--policy says whom to trust; leave out --key, --ignore and --root")
+
     def policy_for(self, model: str) -> Policy:
         """Return what to hold a checkpoint against.
 
@@ -53,14 +64,11 @@ class Trust:
         from pyhash.opening import given_policy
         from pyhash.policy import PolicyFile
 
+        self.check_given()
         if self.policy is None:
-            if not self.keys:
-                raise UsageError("Missing option '--key', or '--policy'")
             return given_policy(model, None, self.keys, self.ignore, self.root).located(
                 "", self.state
             )
-        if self.keys or self.ignore or self.root is not None:
-            raise UsageError("--policy says whom to trust; leave out --key, --ignore and --root")
         return PolicyFile.read(self.policy).for_checkpoint(model, self.state)
 
     def files(self) -> dict[str, Any]:

@@ -32,7 +32,8 @@ DICTIONARY = (
     b'"pyhash-v1"', b'"keyid":null', b'"hint":""', b'"tlogEntries":[{}]', b'"sig":"MAA="', b"==",
     b"pyhash-tree\0", b"\0\0\0\1", b"\xff" * 8, b"GGUF", b'"__metadata__":{}', b'"dtype":"U8"',
     b'"data_offsets":[0,0]', b'"weight_map":{"a":"../x"}', b"\\ud800", b"[[rule]]\n",
-    b"version = 1", b'name = "*"\n', b'keys = ["publisher.pub"]\n', b"signatures = 0\n", b'mode = "off"\n',
+    b"version = 1", b'name = "*"\n', b'keys = ["publisher.pub"]\n',
+    b"signatures = 0\n", b'mode = "off"\n',
     b'ignore = ["a"]\n', b'max-age = "1d"\n', b"min-release = 1\n", b"[rule.log]\n", b"[[", b"]]",
     b"'''", b'"""', b"1979-05-27T07:32:00Z", b"9" * 400, b"-----BEGIN PUBLIC KEY-----\n", b"\n",
 )  # fmt: skip
