@@ -100,7 +100,7 @@ def given_policy(
         KeyFileError: A key cannot be read, or is of a kind we do not take.
     """
     if policy is None:
-        check_keys_outside(path, keys)
+        check_keys_outside(path, [file for key in keys for file in signing.key_files(key)])
         return Policy.from_key_files(keys, ignore=ignore, root=root)
     if keys or ignore or root is not None:
         raise errors.UsageError("give a policy, or keys, ignored paths and a root, not both")
@@ -141,7 +141,7 @@ def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
             f"{bundle_path}: validly signed, but its root is {found}, and only"
             f" {format_root(policy.root or b'')} is accepted"
         )
-    return manifest, verified.key.hint
+    return manifest, verified.signer.fingerprint
 
 
 def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:
