@@ -38,6 +38,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("opening",),
     ("guarantees",),
     ("sign_checkpoint", "verify_checkpoint"),
+    ("cosign_checkpoint",),
     # L7
     ("gate",),
     # The one way in, which only re-exports, and what stands on it

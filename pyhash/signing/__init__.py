@@ -11,6 +11,7 @@ import os
 
 from pyhash.signing import certificate, ecdsa, pkcs11, sigstore
 from pyhash.signing._base import (
+    KEY,
     AskSecret,
     Identity,
     Material,
@@ -30,6 +31,7 @@ from pyhash.signing.envelope import (
 )
 
 __all__ = [
+    "KEY",
     "PAYLOAD_TYPE",
     "AskSecret",
     "Bundle",

@@ -195,9 +195,7 @@ _REFUSED: dict[str, tuple[Callable[[Json], object], str]] = {
         "17 certificates, above the cap of 16",
     ),
     "certificate with another field": (
-        _put(
-            {"x509CertificateChain": {"certificates": [{"rawBytes": "MII=", "x": 1}]}}, _MATERIAL
-        ),
+        _put({"x509CertificateChain": {"certificates": [{"rawBytes": "MII=", "x": 1}]}}, _MATERIAL),
         "unknown field 'x'",
     ),
     "log entries beside a certificate": (
