@@ -12,6 +12,7 @@ from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options
 from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
+from pyhash.cli.signer_options import signer_options, take_signer
 from pyhash.cli.terminal_text import amount
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
 @answering("sign", example=EXAMPLE)
 @click.argument("model", type=PATH)
 @click.option("--key", required=True, type=PATH, metavar="K.key", help="Private key to sign with.")
+@signer_options
 @bundle_options
 @click.option(
     "--no-file-digests",
@@ -63,6 +65,7 @@ def command(
     from pyhash.merkle import format_root
     from pyhash.policy import PolicyFile
 
+    reference, passphrase = take_signer(key, parameters)
     release = take_release(parameters)
     rules = None if policy is None else PolicyFile.read(policy)
 
@@ -70,11 +73,12 @@ def command(
     with settings.hashing_options() as options:
         result = sign(
             model,
-            key,
+            reference,
             signature=signature,
             tree=tree,
             ignore=ignore,
             file_digests=file_digests,
+            passphrase=passphrase,
             release=release,
             policy=rules,
             options=options,
