@@ -126,6 +126,8 @@ def allowed(path: Path, places: tuple[str, ...]) -> bool:
         ("cffi", ()),
         ("pyhash._native._engine", ("_native",)),
         ("cryptography", ("signing",)),
+        ("pkcs11", ("signing",)),
+        ("sigstore", ("signing",)),
         ("click", ("cli", "__main__")),
         ("rich", ("cli",)),
         ("argparse", ("cli",)),

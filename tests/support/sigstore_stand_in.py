@@ -242,9 +242,7 @@ USAGES = (
 )
 
 
-def _instance(
-    key: ec.EllipticCurvePrivateKey, url: str, valid: dict[str, str]
-) -> dict[str, Any]:
+def _instance(key: ec.EllipticCurvePrivateKey, url: str, valid: dict[str, str]) -> dict[str, Any]:
     return {
         "baseUrl": url,
         "hashAlgorithm": "SHA2_256",
