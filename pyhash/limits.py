@@ -26,7 +26,7 @@ MAX_LOG_SIZE = 1 << 48  # entries of one log
 MAX_NOTE_BYTES = 1 << 16  # one signed note: a checkpoint with its co-signatures
 MAX_NOTE_SIGNATURES = 64  # signatures of one note
 MAX_PROOF_HASHES = 64  # hashes of one inclusion proof: a tree of 2**64 entries
-MAX_BATCH_BYTES = 1 << 28  # entries of one append together
+MAX_BATCH_BYTES = 1 << 28  # entries of one append together, each with its two bytes of length
 
 # --- provenance -----------------------------------------------------------------------------
 MAX_PROVENANCE_FILE_BYTES = 1 << 28  # model.provenance.jsonl and model.proofs.jsonl

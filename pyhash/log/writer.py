@@ -41,6 +41,9 @@ from pyhash.log.tree import Nodes, range_root
 from pyhash.merkle import EMPTY_ROOT, fold_nodes, leaf_hashes
 
 JOURNAL = "journal"
+# What a journal may hold besides one batch: fewer than 256 entries, a record each, 128 bytes of
+# header and digests at the most.
+_MAX_REST_BYTES = TILE_WIDTH * (limits.MAX_LOG_ENTRY_BYTES + 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def append_entries(
         ReadError, WriteError, FormatError: The system refused, or a file of the log is damaged.
     """
     name = os.fspath(directory)
-    if sum(map(len, entries)) > limits.MAX_BATCH_BYTES:
+    if sum(len(entry) + 2 for entry in entries) > limits.MAX_BATCH_BYTES:
         raise LimitError(f"more than {limits.MAX_BATCH_BYTES} bytes in one append")
     with locked(name):
         state, promised = _load_state(name, signer)
@@ -136,8 +139,8 @@ def check_writable(directory: str | os.PathLike[str], signer: NoteSigner) -> Non
 def _load_state(name: str, signer: NoteSigner) -> tuple[_State, VerifiedCheckpoint | None]:
     """Step 1: the journal says what is in the log, the checkpoint what was promised."""
     path = os.path.join(name, JOURNAL)
-    cap = 2 * limits.MAX_BATCH_BYTES
-    journal = journals.load_journal(files.read_small(path, cap), path)
+    data = files.read_small(path, limits.MAX_BATCH_BYTES + _MAX_REST_BYTES)
+    journal = journals.load_journal(data, path)
     state = _State(journal, tuple(leaf_hashes(journal.entries)))
     path = os.path.join(name, CHECKPOINT)
     try:
