@@ -42,8 +42,8 @@ from pyhash.merkle import EMPTY_ROOT, fold_nodes, leaf_hashes
 
 JOURNAL = "journal"
 # What a journal may hold besides one batch: fewer than 256 entries, a record each, 128 bytes of
-# header and digests at the most.
-_MAX_REST_BYTES = TILE_WIDTH * (limits.MAX_LOG_ENTRY_BYTES + 128)
+# header and digests at the most; and the room behind them.
+_MAX_REST_BYTES = TILE_WIDTH * (limits.MAX_LOG_ENTRY_BYTES + 128) + (1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def init_log(directory: str | os.PathLike[str], signer: NoteSigner) -> VerifiedC
         if os.listdir(name):
             raise UsageError(f"{name}: is not empty; a log begins in a directory of its own")
     atomic.write_file(os.path.join(name, LOCK), b"")
-    atomic.write_file(os.path.join(name, JOURNAL), journals.dump_header(0))
+    atomic.write_file(os.path.join(name, JOURNAL), journals.dump_journal(0, ()))
     return _publish_checkpoint(name, signer, 0, EMPTY_ROOT)
 
 
@@ -170,18 +170,17 @@ def _write_journal(name: str, state: _State, entries: Sequence[bytes]) -> _State
     with writing(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.ftruncate(descriptor, end)  # what a crash left half written
-            _write_all(descriptor, record, end)
+            _write_all(descriptor, record + bytes(state.journal.rest), end)
             os.fdatasync(descriptor)
         except BaseException:
             # Not known to be on the drive: it must not look as if it were.
             with suppress(OSError):
-                os.ftruncate(descriptor, end)
+                _write_all(descriptor, bytes(len(record)), end)
             raise
         finally:
             os.close(descriptor)
     journal = journals.Journal(
-        state.journal.base, (*state.journal.entries, *entries), end + len(record)
+        state.journal.base, (*state.journal.entries, *entries), end + len(record), 0
     )
     return _State(journal, (*state.leaves, *leaf_hashes(entries)))
 
@@ -198,8 +197,7 @@ def _publish(name: str, signer: NoteSigner, state: _State) -> VerifiedCheckpoint
             writer.sync((CHECKPOINT,))
         base = state.size // TILE_WIDTH * TILE_WIDTH
         rest = state.journal.entries[base - state.journal.base :]
-        record = journals.dump_record(base, rest) if rest else b""
-        atomic.write_file(os.path.join(name, JOURNAL), journals.dump_header(base) + record)
+        atomic.write_file(os.path.join(name, JOURNAL), journals.dump_journal(base, rest))
         with writing(name):
             writer.remove_partial()
     return checkpoint

@@ -163,7 +163,7 @@ def test_old_files_put_back(log: TestLog, tmp_path: Path) -> None:
     shutil.copy(tmp_path / "journal", log.directory / "journal")
     with pytest.raises(LogError, match="an old file was put back"):
         log.append(b"x")
-    (log.directory / "journal").write_bytes(journal.dump_header(512))
+    (log.directory / "journal").write_bytes(journal.dump_journal(512, ()))
     shutil.copy(tmp_path / "checkpoint", log.directory / "checkpoint")
     with pytest.raises(LogError, match="an old file was put back"):
         log.append(b"x")

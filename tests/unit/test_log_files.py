@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -270,15 +271,36 @@ def test_same_entries_keep_their_cosignatures(log: TestLog, tmp_path: Path) -> N
 # --- journal ----------------------------------------------------------------------------------
 
 
+def head(base: int) -> bytes:
+    """The beginning of a journal, as its description has it."""
+    start = b"pyhash-log-journal-v1\n\0\0" + base.to_bytes(8, "big")
+    return start + hashlib.sha256(start).digest()
+
+
+HEAD_0, HEAD_512 = head(0), head(512)
+
+
+def put_record(log: TestLog, data: bytes) -> None:
+    """Write behind the last record of a log's journal."""
+    path = log.directory / "journal"
+    end = journal.load_journal(path.read_bytes(), "j").end
+    with path.open("r+b") as file:
+        file.seek(end)
+        file.write(data)
+
+
 def test_journal() -> None:
-    data = journal.dump_header(512) + journal.dump_record(512, [b"a", b""])
-    data += journal.dump_record(514, [b"c"])
-    read = journal.load_journal(data, "j")
+    data = HEAD_512 + journal.dump_record(512, [b"a", b""]) + journal.dump_record(514, [b"c"])
+    read = journal.load_journal(data + bytes(50), "j")
     assert (read.base, read.entries, read.end) == (512, (b"a", b"", b"c"), len(data))
+    assert read.rest == 0
+    assert journal.load_journal(data + b"\0\0x\0", "j").rest == 3
+    made = journal.dump_journal(512, [b"a", b"", b"c"])
+    assert journal.load_journal(made, "j").entries == (b"a", b"", b"c")
 
 
 def test_a_torn_record_ends_the_journal() -> None:
-    whole = journal.dump_header(0) + journal.dump_record(0, [b"a"])
+    whole = HEAD_0 + journal.dump_record(0, [b"a"])
     second = journal.dump_record(1, [b"b", b"c"])
     for cut in range(len(second)):
         read = journal.load_journal(whole + second[:cut], "j")
@@ -290,7 +312,7 @@ def test_a_torn_record_ends_the_journal() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", journal.MAGIC, journal.dump_header(0)[:-1], b"x" * 64, journal.dump_header(1)],
+    [b"", journal.MAGIC, HEAD_0[:-1], b"x" * 64, head(1), HEAD_0[:30] + bytes(34)],
 )
 def test_bad_journals(data: bytes) -> None:
     with pytest.raises(FormatError):
@@ -298,16 +320,15 @@ def test_bad_journals(data: bytes) -> None:
 
 
 def test_a_torn_record_is_cut_off_before_the_next(log: TestLog) -> None:
-    path = log.directory / "journal"
-    with path.open("ab") as file:
-        file.write(journal.dump_record(5, [b"never signed"])[:-1])
+    put_record(log, journal.dump_record(5, [b"never signed"])[:-1])
     log.append(b"signed")
     assert log.entries()[5:] == [b"signed"]
+    found = journal.load_journal((log.directory / "journal").read_bytes(), "j")
+    assert found.rest == 0
 
 
 def test_a_whole_record_that_was_not_signed_yet_is_in_the_log(log: TestLog) -> None:
-    with (log.directory / "journal").open("ab") as file:
-        file.write(journal.dump_record(5, [b"from a dead process"]))
+    put_record(log, journal.dump_record(5, [b"from a dead process"]))
     writer.check_writable(log.directory, log.signer)
     assert log.entries()[5:] == [b"from a dead process"]
 
