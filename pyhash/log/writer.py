@@ -206,14 +206,10 @@ def _publish(name: str, signer: NoteSigner, state: _State) -> VerifiedCheckpoint
 def _publish_checkpoint(
     name: str, signer: NoteSigner, size: int, root: bytes
 ) -> VerifiedCheckpoint:
-    """Step 4. A checkpoint of the same entries stays, with its co-signatures."""
+    """Step 4."""
     checkpoint = Checkpoint(signer.verifier.name, size, root)
     text = dump_text(checkpoint)
     path = os.path.join(name, CHECKPOINT)
-    with suppress(ReadError):
-        old = files.read_small(path, limits.MAX_NOTE_BYTES)
-        if old.startswith(text + b"\n"):
-            return VerifiedCheckpoint(checkpoint, old, ())
     note = dump_note(SignedNote(text, (sign_note(text, signer),)))
     with writing(path):
         TileWriter(name, 0).put(CHECKPOINT, note)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import random
@@ -22,7 +23,7 @@ from pyhash.errors import (
     UsageError,
     WriteError,
 )
-from pyhash.log import journal, tiles, witness, writer
+from pyhash.log import journal, lock, tiles, witness, writer
 from pyhash.log.note_keys import LOG, WITNESS, generate_note_key
 from pyhash.log.proof import Proof, dump_proof, load_proof, verify_proof
 from pyhash.log.reader import open_log
@@ -266,6 +267,34 @@ def test_same_entries_keep_their_cosignatures(log: TestLog, tmp_path: Path) -> N
     witness.add_cosignatures(log.directory, log.witnessed, tmp_path / "cosigned")
     writer.check_writable(log.directory, log.signer)
     assert open_log(log.directory, log.witnessed).checkpoint.witnesses == (("witness.example", 9),)
+
+
+def test_a_lock_that_cannot_be_had(log: TestLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, how: int) -> None:
+        raise OSError(37, "No locks available")
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(WriteError, match="No locks available"):
+        log.append(b"x")
+    with pytest.raises(WriteError, match="No locks available"), lock.locked_directory("."):
+        pass
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_many_levels(log: TestLog) -> None:
+    """More than 65,536 entries: a second level of tiles fills up."""
+    entries = [b"%d" % number for number in range(65_600)]
+    log.append(*entries)
+    place = log.directory / "tile"
+    assert (place / "1/000").stat().st_size == 8192
+    assert (place / "2/000.p/1").stat().st_size == 32
+    assert not (place / "1/000.p").exists()
+    reader = log.open()
+    assert sum(1 for _ in reader.verify_entries()) == 65_605
+    assert reader.prove(40_000)[0] == b"39995"
+    log.append(b"last")
+    assert log.open().verify_began_with(reader.tree)
 
 
 # --- journal ----------------------------------------------------------------------------------
