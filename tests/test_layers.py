@@ -31,6 +31,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("manifest", "tree_file"),
     # L4
     ("signing",),
+    ("log",),
+    ("provenance",),
+    ("access",),
     # L5
     ("policy",),
     # L6
