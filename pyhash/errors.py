@@ -27,6 +27,7 @@ start; they need different people to act.
     │   │   └── NotThereError        a source has no such object
     │   ├── PushError                a target would not store something
     │   ├── KeyFileError             a key that cannot be read, or must not be used
+    │   ├── PolicyFileError          a policy, or what it names, cannot be read or must not be used
     │   ├── DependencyError          a library that this request needs is not installed
     │   ├── EngineError              the native engine refused or failed
     │   └── CancelledError           the caller asked to stop before the answer was known
@@ -245,6 +246,12 @@ class PushError(CheckError):
 
 class KeyFileError(CheckError):
     """A key that cannot be read, is of a kind we do not take, or must not be used."""
+
+
+class PolicyFileError(CheckError):
+    """A policy file that cannot be read or understood, or that others could change; or the same of
+    what it names.
+    """
 
 
 class DependencyError(CheckError):

@@ -82,7 +82,7 @@ def check_keys_outside(
 
     Args:
         path: The checkpoint.
-        keys: Key files.
+        keys: Key files, policy files.
 
     Raises:
         UsageError: One of them lies inside.
@@ -91,5 +91,6 @@ def check_keys_outside(
         name = os.fspath(key)
         if os.path.isdir(path) and inside(path, os.path.realpath(name)) is not None:
             raise UsageError(
-                f"{name}: lies inside the checkpoint {os.fspath(path)}; keep keys apart"
+                f"{name}: lies inside the checkpoint {os.fspath(path)}; keep keys apart, and"
+                " policies"
             )

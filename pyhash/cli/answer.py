@@ -19,6 +19,8 @@ EXIT_CODES = {
     "verified": 0,
     "signed": 0,
     "ok": 0,
+    "accepted": 0,
+    "unverified": 0,
     "refused": 1,
     "usage": 2,
     "error": 3,

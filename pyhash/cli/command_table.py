@@ -10,6 +10,7 @@ from __future__ import annotations
 COMMANDS = {
     "keygen": ("keygen", "Make a key pair to sign with."),
     "sign": ("sign", "Sign a checkpoint."),
+    "cosign": ("cosign", "Verify a checkpoint and sign the same statement with another key."),
     "verify": ("verify", "Check every byte of a checkpoint against its signature."),
     "run": ("run", "Start a command only if a checkpoint verifies."),
     "push": ("push", "Publish a signed checkpoint as a release."),
@@ -19,6 +20,7 @@ COMMANDS = {
     "provenance": ("provenance", "Say, show and verify how a checkpoint came about."),
     "store": ("store", "Run a store, write its policies, audit its accesses."),
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
+    "policy": ("policy", "Explain what a policy file requires of a checkpoint."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
     "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),
     "completion": ("completion", "Print the completion script for a shell."),

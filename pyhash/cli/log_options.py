@@ -18,6 +18,7 @@ from pyhash.errors import CheckError, PyhashError, VerificationError
 if TYPE_CHECKING:
     from pyhash.access import AccessLog
     from pyhash.log.checkpoint import TrustedLog
+    from pyhash.policy import Policy
     from pyhash.verify_checkpoint import Verified
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -138,18 +139,20 @@ def recorded(
     return result
 
 
-def signed_root(
-    model: str, keys: tuple[str, ...], signature: str | None
-) -> Callable[[], bytes | None]:
+def take_access_log(parameters: dict[str, Any]) -> AccessLog | None:
+    """Take the options out of a command's parameters and open the log that they name, if any."""
+    return open_log_option(parameters.pop("log"), parameters.pop("log_key"))
+
+
+def signed_root(model: str, policy: Policy, signature: str | None) -> Callable[[], bytes | None]:
     """Return what finds the root that a trusted key signed, when the content is not that root's."""
 
     def claimed() -> bytes | None:
         from pyhash.locations import places
-        from pyhash.opening import load_signed
-        from pyhash.policy import Policy
+        from pyhash.opening import inspect_signed
 
         bundle, _ = places(model, signature, None)
-        return load_signed(bundle, Policy.from_key_files(keys))[0].root
+        return inspect_signed(bundle, policy, location=model).manifest.root
 
     return claimed
 

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyhash import errors
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, ignore_option, public_keys_option, root_option
+from pyhash.cli.command import PATH, answering
 from pyhash.cli.log_options import access_log_options, open_log_option, recorded
 from pyhash.cli.network import network_of, network_options, parse_rate
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
+from pyhash.cli.trust import publisher_options, take_trust
 
 if TYPE_CHECKING:
     from pyhash.fetch import TufTrust
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 @answering("pull", example="pyhash pull https://models.example/llama my-model --key publisher.pub")
 @click.argument("source")
 @click.argument("model", type=PATH)
-@public_keys_option
-@ignore_option
-@root_option
 @click.option(
     "--mirror", "mirrors", multiple=True, metavar="SOURCE", help="Has the same. Repeatable."
 )
@@ -59,14 +57,12 @@ if TYPE_CHECKING:
 )
 @network_options
 @access_log_options
+@publisher_options
 def command(
     settings: Settings,
     *,
     source: str,
     model: str,
-    keys: tuple[str, ...],
-    ignore: tuple[str, ...],
-    root: str | None,
     mirrors: tuple[str, ...],
     release: str | None,
     tuf_root: str | None,
@@ -79,6 +75,7 @@ def command(
     proxy: str | None,
     log: str | None,
     log_key: str | None,
+    **parameters: Any,
 ) -> Answer:
     """Fetch the release at SOURCE to the new path MODEL; only what is verified appears there.
 
@@ -86,10 +83,10 @@ def command(
     first byte of a weight is fetched. Interrupted, the same command goes on where it was.
     """
     from pyhash.merkle import format_root
-    from pyhash.policy import Policy
     from pyhash.pull import PullOptions, pull
 
-    policy = Policy.from_key_files(keys, ignore=ignore, root=root)
+    trust = take_trust(parameters)
+    policy = trust.policy_for(model)
     access = open_log_option(log, log_key)
     network = network_of(credentials, ca, proxy)
     with settings.hashing_options() as hashing:
@@ -106,6 +103,7 @@ def command(
                 release=release,
                 tuf=tuf_trust(tuf_root, tuf_state),
                 only=only,
+                cosignatures=trust.cosignatures,
                 options=options,
             ),
             done=lambda one: {

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, ignore_option, public_keys_option
+from pyhash.cli.command import PATH, answering
 from pyhash.cli.log_options import access_log_options, open_log_option, recorded
 from pyhash.cli.network import network_of, network_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
+from pyhash.cli.trust import publisher_options, take_trust
 
 
 @answering(
@@ -19,19 +22,16 @@ from pyhash.cli.terminal_text import amount
 )
 @click.argument("model", type=PATH)
 @click.argument("target")
-@public_keys_option
-@ignore_option
 @click.option("--dry-run", is_flag=True, help="Say what would be stored, and store nothing.")
 @click.option("--no-latest", is_flag=True, help="Leave the pointer to the latest release alone.")
 @network_options
 @access_log_options
+@publisher_options
 def command(
     settings: Settings,
     *,
     model: str,
     target: str,
-    keys: tuple[str, ...],
-    ignore: tuple[str, ...],
     dry_run: bool,
     no_latest: bool,
     credentials: str | None,
@@ -39,6 +39,7 @@ def command(
     proxy: str | None,
     log: str | None,
     log_key: str | None,
+    **parameters: Any,
 ) -> Answer:
     """Verify MODEL, and store it below TARGET: shards first, the bundle last, then the pointer.
 
@@ -46,10 +47,10 @@ def command(
     reader sees a whole release or none; a release that is there is never written over.
     """
     from pyhash.merkle import format_root
-    from pyhash.policy import Policy
     from pyhash.push import PushOptions, push
 
-    policy = Policy.from_key_files(keys, ignore=ignore)
+    trust = take_trust(parameters)
+    policy = trust.policy_for(model)
     access = open_log_option(log, log_key)
     network = network_of(credentials, ca, proxy)
     with settings.hashing_options() as hashing:
@@ -63,7 +64,7 @@ def command(
             None if dry_run else access,
             "push",
             target,
-            lambda: push(model, target, policy, options=options),
+            lambda: push(model, target, policy, cosignatures=trust.cosignatures, options=options),
             done=lambda one: {
                 "root": one.root,
                 "key": one.key_hint,

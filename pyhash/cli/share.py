@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyhash import errors
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, public_keys_option
+from pyhash.cli.command import PATH, answering
 from pyhash.cli.log_options import access_log_options, open_log_option, recorded
 from pyhash.cli.network import network_of, network_options
 from pyhash.cli.settings import Settings
+from pyhash.cli.trust import publisher_options, take_trust
 
 if TYPE_CHECKING:
     from pyhash.fetch.links import LinkSet
@@ -30,7 +31,6 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 )
 @click.argument("home")
 @click.argument("output", type=PATH)
-@public_keys_option
 @click.option("--release", metavar="ROOT", help="Which release. Default: the latest.")
 @click.option(
     "--for", "lifetime", default="24h", show_default=True, metavar="TIME", help="30m, 12h, 7d."
@@ -46,12 +46,12 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 )
 @network_options
 @access_log_options
+@publisher_options
 def command(
     settings: Settings,
     *,
     home: str,
     output: str,
-    keys: tuple[str, ...],
     release: str | None,
     lifetime: str,
     upload: str | None,
@@ -61,6 +61,7 @@ def command(
     proxy: str | None,
     log: str | None,
     log_key: str | None,
+    **parameters: Any,
 ) -> Answer:
     """Write links to the files of one release in HOME to the file OUTPUT.
 
@@ -71,10 +72,9 @@ def command(
     from pyhash.credentials import load_secret
     from pyhash.fetch.links import dump_links
     from pyhash.merkle import format_root
-    from pyhash.policy import Policy
     from pyhash.share import share_release, share_upload
 
-    policy = Policy.from_key_files(keys)
+    policy = take_trust(parameters).policy_for(home)
     network = network_of(credentials, ca, proxy)
     access = open_log_option(log, log_key)
     life = parse_time(lifetime)

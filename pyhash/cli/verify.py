@@ -3,68 +3,61 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
+from pyhash.cli.command import PATH, answering
 from pyhash.cli.log_options import (
     access_log_options,
     of_verified,
-    open_log_option,
     recorded,
     signed_root,
+    take_access_log,
 )
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
+from pyhash.cli.trust import take_trust, trust_options
+
+if TYPE_CHECKING:
+    from pyhash.policy import Policy
+
+EXAMPLE = """\
+pyhash verify my-model --key publisher.pub
+pyhash verify my-model --policy /etc/pyhash/policy.toml"""
 
 
-@answering("verify", example="pyhash verify my-model --key publisher.pub")
+@answering("verify", example=EXAMPLE)
 @click.argument("model", type=PATH)
-@public_keys_option
-@bundle_options
-@root_option
+@trust_options
 @access_log_options
-def command(
-    settings: Settings,
-    *,
-    model: str,
-    keys: tuple[str, ...],
-    signature: str | None,
-    tree: str | None,
-    ignore: tuple[str, ...],
-    root: str | None,
-    log: str | None,
-    log_key: str | None,
-) -> Answer:
+def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
     Exit code 0: verified. 1: refused, the answer is no. 3: it could not be checked. Files that
-    nobody signed are refused unless --ignore names them.
+    nobody signed are refused unless --ignore or the policy names them. A policy's mode changes
+    nothing here: only run starts what does not verify, where a rule says so.
     """
     from pyhash import verify
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
 
-    access_log = open_log_option(log, log_key)
+    access_log = take_access_log(parameters)
+    trust = take_trust(parameters)
     with settings.hashing_options() as options:
+        policy = trust.policy_for(model)
         verified = recorded(
             access_log,
             "verify",
             model,
-            lambda: verify(
-                model,
-                keys=keys,
-                signature=signature,
-                tree=tree,
-                ignore=ignore,
-                root=root,
-                options=options,
-            ),
+            lambda: verify(model, policy=policy, options=options, **trust.files()),
             done=of_verified,
-            claimed=signed_root(model, keys, signature),
+            claimed=signed_root(model, policy, trust.signature),
         )
     root = None if verified.root is None else format_root(verified.root)
     count = len(verified.manifest.shards)
+    rule, details = shown_policy(policy)
     return Answer(
         "verified",
         f"{model} is what a trusted key signed",
@@ -74,6 +67,7 @@ def command(
             f"key        {verified.key_hint}",
             f"files      {count}, {amount(verified.size)} in {verified.seconds:.1f} s",
             f"guarantee  {verified.guarantee}: {MEANINGS[verified.guarantee]}",
+            *rule,
         ),
         root=root,
         guarantee=verified.guarantee,
@@ -81,4 +75,15 @@ def command(
         files=count,
         bytes=verified.size,
         seconds=verified.seconds,
+        details=details,
     )
+
+
+def shown_policy(policy: Policy) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the lines and the JSON keys about the rule of a policy file; nothing without one."""
+    if not policy.rule:
+        return (), {}
+    lines = [f"policy     {policy.rule}"]
+    if policy.mode != "enforce":
+        lines.append(f"mode       {policy.mode}: run starts this even if it does not verify")
+    return tuple(lines), {"rule": policy.rule, "mode": policy.mode}

@@ -28,7 +28,7 @@ from pyhash.strict_json import (
 
 ACCESS, STATEMENT = "pyhash-access-v1", "pyhash-statement-v1"
 OPERATIONS = ("sign", "verify", "run", "load", "push", "pull", "share")
-OUTCOMES = ("begun", "done", "refused", "failed")
+OUTCOMES = ("begun", "done", "refused", "failed", "unverified")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _MAX_LISTED = 256  # files or ranges that an event names; more become a count and a digest
 _FIELDS = ("kind", "operation", "outcome", "at", "who", "what")

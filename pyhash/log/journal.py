@@ -8,7 +8,8 @@ whatever was signed can be made again from here, byte for byte. Layout::
     u32 length ‖ u32 count ‖ entries ‖ SHA-256(u64 start ‖ all before)         and so on
 
 Entries stand as in an entry bundle. A record that was cut short by a crash has no right digest and
-was never signed; it ends the journal.
+was never signed; it ends the journal. Zeros stand behind the last record: writing over blocks that
+are there needs no metadata of the file system on the drive, which ``fdatasync`` would wait for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ MAGIC = b"pyhash-log-journal-v1\n\0\0"
 _BASE = struct.Struct(">Q")
 _RECORD = struct.Struct(">II")
 _DIGEST_BYTES = 32
+_ROOM_BYTES = 1 << 18  # 256 entries of a kilobyte
 _HEADER_BYTES = len(MAGIC) + _BASE.size + _DIGEST_BYTES
 
 
@@ -36,17 +38,28 @@ class Journal:
         base: Entries before it, a multiple of 256.
         entries: Those that follow.
         end: Bytes of the file that are whole records; what is behind them is nothing.
+        rest: Bytes behind the end up to the last one that is not zero: left by a crash.
     """
 
     base: int
     entries: tuple[bytes, ...]
     end: int
+    rest: int
 
 
-def dump_header(base: int) -> bytes:
-    """Return the beginning of a journal. Raises nothing."""
+def dump_journal(base: int, entries: Sequence[bytes]) -> bytes:
+    """Return a new journal with room for records.
+
+    Args:
+        base: Entries before it, a multiple of 256.
+        entries: Those that follow; fewer than 256.
+
+    Raises:
+        LimitError: An entry is too large.
+    """
     head = MAGIC + _BASE.pack(base)
-    return head + hashlib.sha256(head).digest()
+    record = dump_record(base, entries) if entries else b""
+    return head + hashlib.sha256(head).digest() + record + bytes(_ROOM_BYTES)
 
 
 def dump_record(start: int, entries: Sequence[bytes]) -> bytes:
@@ -91,7 +104,7 @@ def load_journal(data: bytes, path: str) -> Journal:
             break
         entries += unpack_entries(record[_RECORD.size :], count, path)
         at = end + _DIGEST_BYTES
-    return Journal(base, tuple(entries), at)
+    return Journal(base, tuple(entries), at, len(data[at:].rstrip(b"\0")))
 
 
 def _record_digest(start: int, record: bytes) -> bytes:

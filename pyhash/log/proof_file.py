@@ -67,19 +67,8 @@ def add_proofs(location: str | os.PathLike[str], proofs: Mapping[bytes, Proof]) 
         FormatError, LimitError, ReadError: What is there is no such file.
         WriteError: The system refused; what was there before still is.
     """
-    name = os.fspath(location)
-    with locked_directory(os.path.dirname(name) or "."):
-        known = load_proofs(name)
-        known |= {hashlib.sha256(bundle).hexdigest(): proof for bundle, proof in proofs.items()}
-        lines = (
-            json.dumps(
-                {"bundle": digest, "proof": dump_proof(proof).decode("utf-8")},
-                ensure_ascii=False,
-                separators=(",", ":"),
-            )
-            for digest, proof in sorted(known.items())
-        )
-        atomic.write_file(name, "".join(f"{line}\n" for line in lines).encode())
+    named = {hashlib.sha256(bundle).hexdigest(): proof for bundle, proof in proofs.items()}
+    _merge(os.fspath(location), named, newer=True)
 
 
 def verify_logged(
@@ -101,3 +90,25 @@ def verify_logged(
     if proof is None:
         raise LogError(f"{path}: there is no proof that this statement is in {trust.key.name}")
     return verify_proof(statement_entry(bundle), proof, trust, path)
+
+
+def copy_proofs(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Add to one file the proofs of another that it does not have; errors as ``add_proofs``."""
+    found = load_proofs(source)
+    if found:
+        _merge(os.fspath(target), found, newer=False)
+
+
+def _merge(name: str, proofs: Mapping[str, Proof], *, newer: bool) -> None:
+    with locked_directory(os.path.dirname(name) or "."):
+        known = load_proofs(name)
+        merged = {**known, **proofs} if newer else {**proofs, **known}
+        lines = (
+            json.dumps(
+                {"bundle": digest, "proof": dump_proof(proof).decode("utf-8")},
+                ensure_ascii=False,
+                separators=(",", ":"),
+            )
+            for digest, proof in sorted(merged.items())
+        )
+        atomic.write_file(name, "".join(f"{line}\n" for line in lines).encode())

@@ -41,6 +41,9 @@ from pyhash.log.tree import Nodes, range_root
 from pyhash.merkle import EMPTY_ROOT, fold_nodes, leaf_hashes
 
 JOURNAL = "journal"
+# What a journal may hold besides one batch: fewer than 256 entries, a record each, 128 bytes of
+# header and digests at the most; and the room behind them.
+_MAX_REST_BYTES = TILE_WIDTH * (limits.MAX_LOG_ENTRY_BYTES + 128) + (1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def init_log(directory: str | os.PathLike[str], signer: NoteSigner) -> VerifiedC
         if os.listdir(name):
             raise UsageError(f"{name}: is not empty; a log begins in a directory of its own")
     atomic.write_file(os.path.join(name, LOCK), b"")
-    atomic.write_file(os.path.join(name, JOURNAL), journals.dump_header(0))
+    atomic.write_file(os.path.join(name, JOURNAL), journals.dump_journal(0, ()))
     return _publish_checkpoint(name, signer, 0, EMPTY_ROOT)
 
 
@@ -114,7 +117,7 @@ def append_entries(
         ReadError, WriteError, FormatError: The system refused, or a file of the log is damaged.
     """
     name = os.fspath(directory)
-    if sum(map(len, entries)) > limits.MAX_BATCH_BYTES:
+    if sum(len(entry) + 2 for entry in entries) > limits.MAX_BATCH_BYTES:
         raise LimitError(f"more than {limits.MAX_BATCH_BYTES} bytes in one append")
     with locked(name):
         state, promised = _load_state(name, signer)
@@ -136,8 +139,8 @@ def check_writable(directory: str | os.PathLike[str], signer: NoteSigner) -> Non
 def _load_state(name: str, signer: NoteSigner) -> tuple[_State, VerifiedCheckpoint | None]:
     """Step 1: the journal says what is in the log, the checkpoint what was promised."""
     path = os.path.join(name, JOURNAL)
-    cap = 2 * limits.MAX_BATCH_BYTES
-    journal = journals.load_journal(files.read_small(path, cap), path)
+    data = files.read_small(path, limits.MAX_BATCH_BYTES + _MAX_REST_BYTES)
+    journal = journals.load_journal(data, path)
     state = _State(journal, tuple(leaf_hashes(journal.entries)))
     path = os.path.join(name, CHECKPOINT)
     try:
@@ -167,18 +170,17 @@ def _write_journal(name: str, state: _State, entries: Sequence[bytes]) -> _State
     with writing(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.ftruncate(descriptor, end)  # what a crash left half written
-            _write_all(descriptor, record, end)
+            _write_all(descriptor, record + bytes(state.journal.rest), end)
             os.fdatasync(descriptor)
         except BaseException:
             # Not known to be on the drive: it must not look as if it were.
             with suppress(OSError):
-                os.ftruncate(descriptor, end)
+                _write_all(descriptor, bytes(len(record)), end)
             raise
         finally:
             os.close(descriptor)
     journal = journals.Journal(
-        state.journal.base, (*state.journal.entries, *entries), end + len(record)
+        state.journal.base, (*state.journal.entries, *entries), end + len(record), 0
     )
     return _State(journal, (*state.leaves, *leaf_hashes(entries)))
 
@@ -195,8 +197,7 @@ def _publish(name: str, signer: NoteSigner, state: _State) -> VerifiedCheckpoint
             writer.sync((CHECKPOINT,))
         base = state.size // TILE_WIDTH * TILE_WIDTH
         rest = state.journal.entries[base - state.journal.base :]
-        record = journals.dump_record(base, rest) if rest else b""
-        atomic.write_file(os.path.join(name, JOURNAL), journals.dump_header(base) + record)
+        atomic.write_file(os.path.join(name, JOURNAL), journals.dump_journal(base, rest))
         with writing(name):
             writer.remove_partial()
     return checkpoint
@@ -205,14 +206,10 @@ def _publish(name: str, signer: NoteSigner, state: _State) -> VerifiedCheckpoint
 def _publish_checkpoint(
     name: str, signer: NoteSigner, size: int, root: bytes
 ) -> VerifiedCheckpoint:
-    """Step 4. A checkpoint of the same entries stays, with its co-signatures."""
+    """Step 4."""
     checkpoint = Checkpoint(signer.verifier.name, size, root)
     text = dump_text(checkpoint)
     path = os.path.join(name, CHECKPOINT)
-    with suppress(ReadError):
-        old = files.read_small(path, limits.MAX_NOTE_BYTES)
-        if old.startswith(text + b"\n"):
-            return VerifiedCheckpoint(checkpoint, old, ())
     note = dump_note(SignedNote(text, (sign_note(text, signer),)))
     with writing(path):
         TileWriter(name, 0).put(CHECKPOINT, note)

@@ -67,7 +67,9 @@ def load_description(location: str | os.PathLike[str]) -> Description:
     for field in fields:
         if field not in (*_WORDS, *_LISTS, "parameters"):
             raise FormatError(f"{name}: no field {field!r} in the description of a step", name)
-    words = {word: _text(fields[word], word, name) for word in _WORDS if word in fields}
+    words: dict[str, Any] = {
+        word: _text(fields[word], word, name) for word in _WORDS if word in fields
+    }
     lists = {word: _texts(fields.get(word, []), word, name) for word in _LISTS}
     parameters = fields.get("parameters")
     if parameters is not None and not isinstance(parameters, dict):

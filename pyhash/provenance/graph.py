@@ -118,18 +118,13 @@ def _nodes(statements: Sequence[Statement], root: str) -> dict[str, _Node]:
         nodes[step.root] = _Node(step.root, lines, "made", sources)
         for material in step.materials:
             nodes.setdefault(_name(material), _of_material(material))
-    # A material that was made by a step of its own is drawn as that.
     nodes.setdefault(root, _Node(root, ("the checkpoint", "nobody states how", ""), "lost", ()))
     for name, times in evaluated.items():
         if name in nodes:
             node = nodes[name]
             text = f"{node.lines[2]}; evaluated {times[-1]}"
             nodes[name] = _Node(name, (node.lines[0], node.lines[1], text), node.kind, node.sources)
-    made = {one.step.root: one for one in statements if one.step.step != "evaluate"}
-    return {
-        name: node if name not in made or node.kind == "made" else nodes[name]
-        for name, node in nodes.items()
-    }
+    return nodes
 
 
 def _name(material: Material) -> str:
@@ -141,10 +136,11 @@ def _name(material: Material) -> str:
 
 
 def _of_material(material: Material) -> _Node:
-    digest = ":".join(material.digests[0])[:28] if material.digests else "known by name only"
-    kind = "lost" if not material.digests or material.role == "parent" else "data"
-    note = "nobody states how" if material.role == "parent" else ""
-    return _Node(_name(material), (material.name, f"{material.role}, {digest}", note), kind, ())
+    digest = ":".join(material.digests[0])[:32] if material.digests else "known by name only"
+    is_parent = material.role == "parent"
+    kind = "lost" if is_parent or not material.digests else "data"
+    role = "parent, nobody states how" if is_parent else material.role
+    return _Node(_name(material), (material.name, role, digest), kind, ())
 
 
 def _places(nodes: dict[str, _Node], root: str) -> dict[str, tuple[int, int]]:

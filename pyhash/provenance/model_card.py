@@ -115,8 +115,9 @@ def _check_keys(node: Any, yaml: Any, path: str) -> None:
 
 
 def _materials(role: str, value: object, where: str, path: str) -> list[Material]:
-    names = [] if value is None else value if isinstance(value, list) else [value]
-    if not all(isinstance(name, str) and name for name in names):
+    listed = [] if value is None else value if isinstance(value, list) else [value]
+    names = [name for name in listed if isinstance(name, str) and name]
+    if len(names) != len(listed):
         raise FormatError(f"{path}: {where} is neither a name nor a list of names", path)
     kind = "datasets/" if role == "dataset" else ""
     return [Material(role, name, (), f"https://huggingface.co/{kind}{name}") for name in names]

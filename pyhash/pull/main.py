@@ -7,9 +7,10 @@ Nothing of a release is visible under its destination before all of it is verifi
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyhash import errors, limits, opening, signed_tree, tree_file
 from pyhash.atomic import write_file
@@ -19,7 +20,7 @@ from pyhash.hashing import Options
 from pyhash.locations import BUNDLE_NAME, TREE_NAME
 from pyhash.manifest import Manifest
 from pyhash.merkle import format_root
-from pyhash.policy import Policy
+from pyhash.policy import Policy, remember_release
 from pyhash.pull import plan
 from pyhash.pull.finding import Place, find_release, find_trusted_release, place_in_mirror
 from pyhash.pull.quarantine import Quarantine, quarantine_for
@@ -86,6 +87,7 @@ def pull(
     release: str | None = None,
     tuf: TufTrust | None = None,
     only: Sequence[str] = (),
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
     options: PullOptions | None = None,
 ) -> PullResult:
     """Fetch a release and verify every byte of it; it appears whole, or not at all.
@@ -102,6 +104,7 @@ def pull(
         release: The checkpoint root of the release in a home; None: its latest.
         tuf: Take the latest release of a home only by a pointer that TUF vouches for.
         only: Patterns of files, or names of tensors: fetch only these.
+        cosignatures: Further bundles over the same statement; every one of them must hold.
         options: How to fetch.
 
     Raises:
@@ -118,6 +121,8 @@ def pull(
     target = os.fspath(destination)
     if os.path.lexists(target):
         raise errors.UsageError(f"{target}: is there already; pull to another path, or remove it")
+    # What is remembered of releases is remembered under the destination, not the quarantine.
+    policy = replace(policy, location=policy.location or os.path.abspath(target))
     with ExitStack() as stack:
         sources = []
         for one in (reference, *mirrors):
@@ -128,11 +133,15 @@ def pull(
         else:
             first, bundle = find_trusted_release(sources[0], tuf)
         where = f"{first.name}: {first.prefix}{BUNDLE_NAME}"
-        manifest, key_hint = opening.check_signed(bundle, where, policy)
+        manifest, key_hint = opening.check_signed(
+            bundle, where, policy, location=target, cosignatures=cosignatures
+        )
         quarantine = stack.enter_context(quarantine_for(target, bundle))
         write_file(quarantine.place(BUNDLE_NAME), bundle)
         places = [first, *(place_in_mirror(one, manifest) for one in sources[1:])]
-        return _fetch(places, quarantine, manifest, key_hint, policy, only, options)
+        result = _fetch(places, quarantine, manifest, key_hint, policy, cosignatures, only, options)
+        remember_release(policy, target, manifest, int(time.time()))
+        return result
 
 
 def _fetch(
@@ -141,6 +150,7 @@ def _fetch(
     manifest: Manifest,
     key_hint: str,
     policy: Policy,
+    cosignatures: Sequence[str | os.PathLike[str]],
     only: Sequence[str],
     options: PullOptions,
 ) -> PullResult:
@@ -167,7 +177,7 @@ def _fetch(
     names = [BUNDLE_NAME, *([TREE_NAME] if nodes else []), *(one.path for one in selection)]
     quarantine.keep_only(names)
     if not only:
-        _check_whole(quarantine, policy, bool(nodes), options.hashing)
+        _check_whole(quarantine, policy, cosignatures, bool(nodes), options.hashing)
     quarantine.publish(names)
     return PullResult(
         destination=quarantine.destination,
@@ -226,12 +236,17 @@ def _fetch_tree(
 
 
 def _check_whole(
-    quarantine: Quarantine, policy: Policy, spans_compared: bool, options: Options
+    quarantine: Quarantine,
+    policy: Policy,
+    cosignatures: Sequence[str | os.PathLike[str]],
+    spans_compared: bool,
+    options: Options,
 ) -> None:
     """Names, sizes and closure of all that has arrived; every byte too, unless each span was
     compared on its way.
     """
     if spans_compared:
-        raise_findings(opening.open_checkpoint(quarantine.path, policy).doubts)
+        opened = opening.open_checkpoint(quarantine.path, policy, cosignatures=cosignatures)
+        raise_findings(opened.doubts)
     else:
-        verify(quarantine.path, policy=policy, options=options)
+        verify(quarantine.path, policy=policy, cosignatures=cosignatures, options=options)

@@ -6,7 +6,7 @@ a reader sees a whole release or none. A release that is there is never written 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -74,6 +74,7 @@ def push(
     reference: str,
     policy: Policy,
     *,
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
     options: PushOptions | None = None,
 ) -> PushResult:
     """Verify a checkpoint and publish it as a release. May be called from several threads.
@@ -85,6 +86,7 @@ def push(
         path: A checkpoint that is signed.
         reference: The home of releases: a directory, ``s3://…``, or ``links://FILE``.
         policy: Whom to trust: what its readers would refuse is not published.
+        cosignatures: Further bundles over the same statement; every one of them must hold.
         options: How to.
 
     Raises:
@@ -98,7 +100,10 @@ def push(
     target = open_target(reference, options.network)
     quiet = options.hashing
     verified = verify(
-        path, policy=policy, options=Options(quiet.threads, quiet.reader, quiet.kernel)
+        path,
+        policy=policy,
+        cosignatures=cosignatures,
+        options=Options(quiet.threads, quiet.reader, quiet.kernel),
     )
     if verified.root is None:
         raise UsageError(f"{path}: signed by another tool, without a checkpoint root; sign it here")
