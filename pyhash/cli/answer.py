@@ -44,6 +44,7 @@ class Answer:
         note: What a person must know about ``lines``; goes to standard error.
         advice: What to do after a refusal.
         checkpoint, root, guarantee, key, files, bytes, seconds, findings: As in the JSON object.
+        held: Paths of the files that the answer holds for, for formats that list each one.
         details: Further keys of the JSON object, the command's own.
     """
 
@@ -62,6 +63,7 @@ class Answer:
     bytes: int | None = None
     seconds: float | None = None
     findings: tuple[Finding, ...] = ()
+    held: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
