@@ -44,6 +44,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cosign_checkpoint",),
     # L7
     ("gate",),
+    ("benchmark",),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     # L8
