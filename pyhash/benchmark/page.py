@@ -11,7 +11,9 @@ from typing import Any
 from pyhash.benchmark.plot import Bar, bars, lines
 
 GB = 1e9
-UNIT = "GB/s (10⁹ bytes per second): median [lowest – highest round]"
+# How names of readings begin, by what the page cache holds.
+READING = {"cold": ("direct ", "cold ", "fio "), "cached": ("cached ",)}
+UNIT = "GB/s, median [lowest – highest round]"
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--line:#d0d7de;--paper:#fff;
@@ -37,7 +39,7 @@ circle.line1{fill:var(--c1)}.line2{stroke:var(--c2)}circle.line2{fill:var(--c2)}
 circle.line4{fill:var(--c4)}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 td,th{border-bottom:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top}
-td.number{text-align:right;font-variant-numeric:tabular-nums}
+td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
 """
 
 
@@ -90,29 +92,25 @@ def _bar(label: str, rate: Mapping[str, float], kind: str) -> Bar:
     return Bar(label, rate["median"] / GB, rate["min"] / GB, rate["max"] / GB, kind)
 
 
-def _flat(rate: float) -> dict[str, float]:
-    return {"median": rate, "min": rate, "max": rate}
+def _roof(rates: Mapping[str, Mapping[str, float]], *prefixes: str) -> Mapping[str, float]:
+    """The best of some rates."""
+    return max(
+        (rate for name, rate in rates.items() if name.startswith(prefixes)),
+        key=lambda rate: rate["median"],
+    )
 
 
 def _verdict_plot(result: Mapping[str, Any], cache: str) -> str:
     rows = []
     for one in result["verdicts"]:
         if one["cache"] == cache:
-            both = result["together"].get(f"{one['mode']} {cache}")
-            rows += [
-                *([_bar(one["mode"], both, "ours")] if both else []),
-                _bar(f"{one['mode']}: roof of hashing", _flat(one["hashing"]), "roof"),
-            ]
-    if rows:
-        rows.append(
-            _bar("roof of reading", _flat(result["verdicts"][_index(cache)]["reading"]), "roof")
-        )
+            mode = one["mode"]
+            if both := result["together"].get(f"{mode} {cache}"):
+                rows.append(_bar(mode, both, "ours"))
+            hashing = _roof(result["hashing"], f"memory {mode} ")
+            rows.append(_bar(f"{mode}: roof of hashing", hashing, "roof"))
+    rows.append(_bar("roof of reading", _roof(result["reading"], *READING[cache]), "roof"))
     return bars(f"{cache.capitalize()}: reading and hashing together", rows, UNIT)
-
-
-def _index(cache: str) -> int:
-    """Where the verdicts of one state of the cache begin: three each, cold first."""
-    return 0 if cache == "cold" else -1
 
 
 def _reading_plot(rates: Mapping[str, Mapping[str, float]]) -> str:
@@ -170,7 +168,8 @@ def _table(result: Mapping[str, Any]) -> str:
         for group in groups
         for name, rate in group.items()
     ]
-    head = "<tr><th>GB/s</th><th>median</th><th>lowest</th><th>highest</th></tr>"
+    columns = "".join(f'<th class="number">{one}</th>' for one in ("median", "lowest", "highest"))
+    head = f"<tr><th>GB/s</th>{columns}</tr>"
     return f"<table>{head}{''.join(rows)}</table>"
 
 

@@ -64,14 +64,14 @@ def open_sample(target: str, size: int, files: int) -> Iterator[Sample]:
         ReadError: The target is not there, cannot be read, or is empty.
         WriteError: The directory has too little space, or cannot be written.
     """
-    if size < files * MIB:
-        raise UsageError(f"{files} files need at least {files} MiB; {size} bytes were asked for")
     with _reading(target):
         mode = os.stat(target).st_mode
         existing = None if stat.S_ISDIR(mode) else _existing(target, mode, size)
     if existing is not None:
         yield existing
         return
+    if size < files * MIB:
+        raise UsageError(f"{files} files need at least {files} MiB; {size} bytes were asked for")
     with _directory(target, size) as directory:
         yield _make(directory, size // files // MIB * MIB, files)
 
@@ -93,7 +93,7 @@ def _existing(target: str, mode: int, size: int) -> Sample:
         there = os.lseek(descriptor, 0, os.SEEK_END)
     finally:
         os.close(descriptor)
-    used = there if there <= size else size // MIB * MIB
+    used = there if there <= size else max(1, size // MIB) * MIB
     if used == 0:
         raise ReadError(f"{target}: is empty; there is nothing to read", target)
     return Sample("file" if stat.S_ISREG(mode) else "device", None, (target,), (used,))
