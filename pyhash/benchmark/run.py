@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from pyhash.processors import usable_processors
 
 RESIDENT_WHEN_COLD = 0.01  # share of the pages; above, "cold" would be a lie
 RESIDENT_WHEN_CACHED = 0.99
+BUSY = 0.5  # running tasks for each processor, as a minute's average
 
 Rates = dict[str, Spread]
 
@@ -40,7 +42,7 @@ class Plan:
         threads: Threads to hash with; None: as many as there are processors to use.
         reader: The engine's reader for reading and hashing together.
         kernel: The only kernel to measure; None: all that run here.
-        peers: Run the other tools that are installed, too.
+        peers: Run the other tools that are installed, too, fio among them.
     """
 
     target: str
@@ -83,13 +85,19 @@ def run_benchmark(plan: Plan, tell: Tell) -> dict[str, Any]:
 
 def _measure(plan: Plan, sample: Sample, tell: Tell) -> dict[str, Any]:
     notes: list[str] = []
+    load, processors = os.getloadavg()[0], usable_processors()
+    if load > BUSY * processors:
+        notes.append(
+            f"the machine was busy before this began (load average {load:.1f} on {processors}"
+            " processors): expect wide spreads, and roofs lower than the true ones"
+        )
     benchmark = _Benchmark(plan, sample, notes.append)
     rates = interleave(benchmark.phases(), plan.rounds, tell)
     peers = _measure_peers(plan, sample, tell, notes.append) if plan.peers else {}
     return {
         "pyhash": __version__,
         "taken": time.strftime("%Y-%m-%d"),
-        "environment": surroundings(plan.target),
+        "environment": {**surroundings(plan.target), "load_average_before": round(load, 2)},
         "sample": {
             "kind": sample.kind,
             "files": len(sample.paths),
@@ -118,7 +126,7 @@ class _Benchmark:
         self.sample, self.note = sample, note
         self.threads = plan.threads or usable_processors()
         self.resident: dict[str, float | None] = {}
-        self.cold_readers = _cold_readers(sample)
+        self.cold_readers = _cold_readers(plan, sample)
         self.cached_readers = by_name(
             Reader(sample, way) for way in cached_readings(usable_processors())
         )
@@ -187,9 +195,9 @@ class _Benchmark:
         return found
 
 
-def _cold_readers(sample: Sample) -> dict[str, Variant]:
+def _cold_readers(plan: Plan, sample: Sample) -> dict[str, Variant]:
     own = [Reader(sample, way) for way in cold_readings(sample)]
-    return by_name([*own, *find_fio(sample)])
+    return by_name([*own, *(find_fio(sample) if plan.peers else ())])
 
 
 def _hashers(plan: Plan, sample: Sample, threads: int) -> dict[str, Hasher]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pyhash import _native
+from pyhash.cli import bench
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -96,3 +98,17 @@ def test_readme_names_every_script() -> None:
     text = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
     for path in (*BENCHMARKS.glob("bench_*.py"), *BENCHMARKS.glob("suites/test_*.py")):
         assert path.name in text, f"benchmarks/README.md says nothing of {path.name}"
+
+
+def test_the_excerpt_of_the_document_is_of_its_result() -> None:
+    text = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
+    block = re.search(r"```text\n(.*?)```", text, re.DOTALL)
+    link = re.search(r"\((\.\./benchmarks/results/bench-[\w-]+\.json)\)", text)
+    assert block
+    assert link
+    result = json.loads((ROOT / "docs" / link[1]).read_text(encoding="utf-8"))
+    shown = [re.sub(r" +", " ", line) for line in bench._lines(result)]
+    lines = [re.sub(r" +", " ", line) for line in block[1].splitlines() if line != "  …"]
+    assert len(lines) >= 10
+    assert [line for line in lines if line not in shown] == []
+    assert lines[:6] == shown[:6]

@@ -162,6 +162,16 @@ def test_numbers_that_are_not_cold_say_so(
     assert found["sample"]["resident_when_cold"] == share
 
 
+@pytest.mark.usefixtures("without_fio")
+def test_a_busy_machine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for load, busy in ((99.0, True), (0.0, False)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        plan = Plan(str(tmp_path), MIB, 1, 1, 1, kernel="portable", peers=False)
+        found = run_benchmark(plan, silent)
+        assert any("load average 99.0" in note for note in found["notes"]) == busy
+        assert found["environment"]["load_average_before"] == load
+
+
 def test_plans_that_make_no_sense(tmp_path: Path) -> None:
     for plan in (Plan(str(tmp_path), MIB, 0), Plan(str(tmp_path), MIB, 1, 0)):
         with pytest.raises(errors.UsageError, match="at least one"):
