@@ -47,7 +47,15 @@ class Fio:
         """
         page_cache.drop_pages(self.sample.paths)
         words = [
-            *(self.program, "--readonly", "--name=roof", "--rw=read", "--direct=1", "--bs=1m"),
+            *(
+                self.program,
+                "--readonly",
+                "--allow_file_create=0",
+                "--name=roof",
+                "--rw=read",
+                "--direct=1",
+                "--bs=1m",
+            ),
             *("--ioengine=io_uring", f"--iodepth={self.depth}", "--time_based"),
             *(f"--runtime={max(1, round(LIMIT_SECONDS))}", "--output-format=json"),
             f"--size={self.sample.size}",
