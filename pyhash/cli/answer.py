@@ -71,6 +71,11 @@ class Answer:
         """The exit code of the process. Raises nothing."""
         return EXIT_CODES[self.result]
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether it holds, or was done; ``unverified`` did not, whatever starts then."""
+        return self.exit_code == 0 and self.result != "unverified"
+
 
 def answered(work: Callable[[], T]) -> T | Answer:
     """Do something; whatever it raises becomes an answer.

@@ -16,6 +16,7 @@ from pyhash.cli.formats.text import describe, headline
 from pyhash.cli.terminal_text import printable
 from pyhash.errors import Finding
 
+REFUSALS = ("refused", "unverified")  # results that say no; others could not say
 PROPERTIES = ("result", "message", "checkpoint", "root", "guarantee", "key", "files", "bytes")
 
 
@@ -23,7 +24,7 @@ def dump(command: str, answer: Answer) -> bytes:
     """Return the document. Refusals are ``failure``, everything else ``error``. Raises nothing."""
     cases = _cases(command, answer)
     broken = sum("</testcase>" in case for case in cases)
-    failures = broken if answer.result == "refused" else 0
+    failures = broken if answer.result in REFUSALS else 0
     counts = (
         f'tests="{len(cases)}" failures="{failures}" errors="{broken - failures}"'
         f' time="{answer.seconds or 0:.3f}"'
@@ -51,7 +52,7 @@ def _cases(command: str, answer: Answer) -> list[str]:
     by_path = groupby(sorted(answer.findings, key=lambda one: one.path), lambda one: one.path)
     cases = [_finding_case(command, answer, path, tuple(found)) for path, found in by_path]
     whole = answer.checkpoint or command or "pyhash"
-    if answer.exit_code:
+    if not answer.succeeded:
         text = "\n".join(filter(None, (headline(answer), printable(answer.advice))))
         return cases or [_case(command, whole, _broken(answer, answer.result, text))]
     return [*cases, *(_case(command, path) for path in answer.held)] or [_case(command, whole)]
@@ -73,7 +74,7 @@ def _case(command: str, name: str, inside: str = "") -> str:
 
 def _broken(answer: Answer, kind: str, text: str) -> str:
     """``text``: lines that are escaped for a terminal already."""
-    element = "failure" if answer.result == "refused" else "error"
+    element = "failure" if answer.result in REFUSALS else "error"
     first = escape(text.partition("\n")[0])
     return f'<{element} type="{_quoted(kind)}" message="{first}">{escape(text)}</{element}>'
 

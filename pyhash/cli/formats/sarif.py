@@ -33,6 +33,7 @@ RULES = {
     "closure": "What is signed could lead a loader to something else.",
     "unreadable": "A file could not be read.",
     "refused": "The answer is no: do not load it.",
+    "unverified": "A rule lets it start although it does not verify.",
     "error": "It could not be checked: do not load it.",
     "usage": "The command line makes no sense; nothing was checked.",
     "interrupted": "Interrupted before there was an answer.",
@@ -44,7 +45,7 @@ PROPERTIES = ("result", "checkpoint", "root", "guarantee", "key", "files", "byte
 def dump(command: str, answer: Answer) -> bytes:
     """Return the document, on one line. Raises nothing."""
     results = [_result(one) for one in answer.findings]
-    if answer.exit_code and not results:
+    if not answer.succeeded and not results:
         text = " ".join(filter(None, (answer.message, answer.advice)))
         results = [{"ruleId": answer.result, "level": "error", "message": _message(text)}]
     used = dict.fromkeys(one["ruleId"] for one in results)
