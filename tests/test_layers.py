@@ -49,6 +49,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("share", "store"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
+    ("benchmark",),
     # L8
     ("cli",),
     ("__main__",),
