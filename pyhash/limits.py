@@ -20,6 +20,10 @@ MAX_SIGNATURES = 16  # signatures in one envelope
 MAX_KEY_FILE_BYTES = 1 << 16  # PEM text of one key
 MAX_DIGEST_LIST_BYTES = 1 << 28  # list of sha256sum's kind: a million files at 256 bytes each
 
+# --- receipts -------------------------------------------------------------------------------
+MAX_RECEIPT_BYTES = 1 << 29  # a million files at 500 bytes each
+MAX_PROGRESS_BYTES = 1 << 31  # of one interrupted verification: 64 bytes for each MiB of 16 TiB
+
 # --- JSON -----------------------------------------------------------------------------------
 MAX_JSON_DEPTH = 64  # nested arrays and objects
 MAX_JSON_VALUES = 1 << 24  # values of one text; 2 GiB of memory at the very worst

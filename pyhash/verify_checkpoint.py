@@ -135,7 +135,7 @@ def verify(
         location=opened.location,
         manifest=opened.manifest,
         root=opened.manifest.root,
-        guarantee=guarantee.name,
+        guarantee=compared.guarantee or guarantee.name,
         detail=compared.detail,
         details=compared.details,
         key_hint=opened.key_hint,

@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L2
     ("files", "locations", "atomic"),
     ("hashing",),
-    ("digests",),
+    ("digests", "span_hashing"),
     # L3
     ("manifest", "tree_file"),
     # L4
@@ -36,6 +36,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L6
     ("closure", "damage", "signed_tree"),
     ("opening",),
+    ("receipts",),
     ("guarantees",),
     ("sign_checkpoint", "verify_checkpoint"),
     # L7
