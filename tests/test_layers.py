@@ -37,10 +37,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("closure", "damage", "signed_tree"),
     ("opening",),
     ("receipts",),
-    ("guarantees",),
+    ("guarantees", "carrying"),
     ("sign_checkpoint", "verify_checkpoint"),
     # L7
-    ("gate",),
+    ("gate", "difference"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     # L8

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import signal
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from pyhash.cli import output
 from pyhash.cli.answer import Answer, answered
 from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
+from pyhash.cli.guarantee_options import STARTABLE, Comparison, guarantee_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount, printable
+from pyhash.errors import UsageError
 
 # Python ignores these, and what is ignored stays so in the program that takes its place.
 IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -29,6 +31,14 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 @public_keys_option
 @bundle_options
 @root_option
+@guarantee_options
+@click.option(
+    "--guarantee",
+    "least",
+    type=click.Choice(STARTABLE),
+    default="content",
+    help="The weakest guarantee to start behind. Default: content.",
+)
 def command(
     settings: Settings,
     *,
@@ -39,6 +49,8 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     root: str | None,
+    least: str,
+    **comparison: Any,
 ) -> Answer:
     """Verify MODEL, then start CMD in the place of this process; otherwise do not start it.
 
@@ -49,8 +61,15 @@ def command(
 
     def verify_and_start() -> NoReturn:
         from pyhash import gate, verify
+        from pyhash.guarantees import is_at_least
 
         gate.find_command(arguments)
+        guarantee = Comparison(**comparison).guarantee()
+        if not is_at_least(guarantee.name, least):
+            raise UsageError(
+                f"these options verify no more than {guarantee.name!r}, and nothing is started"
+                f" behind less than {least!r} unless --guarantee {guarantee.name} says so"
+            )
         with settings.hashing_options() as options:
             verified = verify(
                 model,
@@ -59,14 +78,18 @@ def command(
                 tree=tree,
                 ignore=ignore,
                 root=root,
+                guarantee=guarantee,
                 options=options,
             )
         if not settings.quiet and settings.format == "text":
-            text = f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"
+            text = (
+                f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"
+                f" ({verified.guarantee})"
+            )
             output.write_stderr(f"{printable(text)}\n")
         for number in IGNORED_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        gate.start(verified, arguments)
+        gate.start(verified, arguments, least=least)
 
     answer: Answer = answered(verify_and_start)
     if answer.result == "error":

@@ -3,19 +3,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
+from pyhash.cli.guarantee_options import Comparison, guarantee_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 
+EXAMPLE = """\
+pyhash verify my-model --key publisher.pub
+pyhash verify my-model --key publisher.pub --sample 5%"""
 
-@answering("verify", example="pyhash verify my-model --key publisher.pub")
+
+@answering("verify", example=EXAMPLE)
 @click.argument("model", type=PATH)
 @public_keys_option
 @bundle_options
 @root_option
+@guarantee_options
 def command(
     settings: Settings,
     *,
@@ -25,16 +33,19 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     root: str | None,
+    **comparison: Any,
 ) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
     Exit code 0: verified. 1: refused, the answer is no. 3: it could not be checked. Files that
-    nobody signed are refused unless --ignore names them.
+    nobody signed are refused unless --ignore names them. The options that verify less than every
+    byte now name the weaker guarantee in the report.
     """
     from pyhash import verify
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
 
+    guarantee = Comparison(**comparison).guarantee()
     with settings.hashing_options() as options:
         verified = verify(
             model,
@@ -43,19 +54,21 @@ def command(
             tree=tree,
             ignore=ignore,
             root=root,
+            guarantee=guarantee,
             options=options,
         )
     root = None if verified.root is None else format_root(verified.root)
     count = len(verified.manifest.shards)
     return Answer(
         "verified",
-        f"{model} is what a trusted key signed",
+        _message(model, verified.guarantee),
         summary=(
             f"verified   {model}",
             f"root       {root or 'none: signed by another tool'}",
             f"key        {verified.key_hint}",
-            f"files      {count}, {amount(verified.size)} in {verified.seconds:.1f} s",
+            f"files      {count}, {amount(verified.size)} hashed in {verified.seconds:.1f} s",
             f"guarantee  {verified.guarantee}: {MEANINGS[verified.guarantee]}",
+            *([f"compared   {verified.detail}"] if verified.detail else []),
         ),
         root=root,
         guarantee=verified.guarantee,
@@ -63,4 +76,13 @@ def command(
         files=count,
         bytes=verified.size,
         seconds=verified.seconds,
+        details={"detail": verified.detail, **dict(verified.details)},
     )
+
+
+def _message(model: str, guarantee: str) -> str:
+    from pyhash.guarantees import MEANINGS, is_at_least
+
+    if is_at_least(guarantee, "content"):
+        return f"{model} is what a trusted key signed"
+    return f"{model} is signed by a trusted key; {MEANINGS[guarantee]}"

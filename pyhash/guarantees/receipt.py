@@ -6,7 +6,6 @@ docs/receipts.md. Also what writes such a receipt, behind a pass over every byte
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from pyhash import hashing
@@ -20,10 +19,9 @@ from pyhash.receipts import (
     Store,
     bind,
     flush_files,
-    is_settled,
     read_receipt,
+    record,
     settle,
-    write_receipt,
 )
 
 # Only these compared every byte, now or behind an identity; a receipt of less would be a lie.
@@ -46,7 +44,7 @@ def by_receipt(store: Store, *, rehash: bool = False) -> Guarantee:
     """
 
     def compare(opened: Opened, options: hashing.Options) -> Compared:
-        binding = bind(opened)
+        binding = bind(opened.location, opened.manifest, opened.key_hint)
         receipt = read_receipt(store, binding.location)
         reason = "there is none" if receipt is None else receipt.binding.difference(binding)
         if reason:
@@ -85,17 +83,14 @@ def recorded(guarantee: Guarantee, store: Store) -> Guarantee:
         )
 
     def compare(opened: Opened, options: hashing.Options) -> Compared:
-        binding = bind(opened)
+        binding = bind(opened.location, opened.manifest, opened.key_hint)
         flush_files(opened.listing)
         began_ns = settle(opened.listing)
         compared = guarantee.compare(opened, options)
         if compared.findings:
             return compared
-        covered = [one for one in opened.listing.files if is_settled(one.identity, began_ns)]
-        written = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began_ns / 1e9))
-        path = write_receipt(store, binding, covered, written)
-        left_out = [one.path for one in opened.listing.files if one not in covered]
-        details = (("receipt", path), ("not_in_receipt", left_out))
+        path, left_out = record(store, binding, opened.listing.files, began_ns)
+        details = (("receipt", path), ("not_in_receipt", list(left_out)))
         return replace(compared, details=(*compared.details, *details))
 
     return Guarantee(guarantee.name, compare)

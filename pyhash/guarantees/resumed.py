@@ -55,7 +55,9 @@ def resume(store: Store, *, batch_bytes: int = BATCH_BYTES) -> Guarantee:
             )
         flush_files(opened.listing)
         began_ns = settle(opened.listing)
-        with open_progress(store, bind(opened)) as progress:
+        with open_progress(
+            store, bind(opened.location, opened.manifest, opened.key_hint)
+        ) as progress:
             nodes, done = _restore(opened, progress)
             size = _hash_rest(opened, options, progress, nodes, (done, began_ns, batch_bytes))
             wrong = _mismatches(opened, nodes)

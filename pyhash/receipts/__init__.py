@@ -8,7 +8,7 @@ is used for is decided by the guarantees; docs/receipts.md says what it can and 
 
 from pyhash.receipts._binding import Binding, bind, boot_id
 from pyhash.receipts._progress import Progress, Stretch, open_progress
-from pyhash.receipts._receipt import Receipt, read_receipt, write_receipt
+from pyhash.receipts._receipt import Receipt, read_receipt, record
 from pyhash.receipts._settling import flush_files, is_settled, settle
 from pyhash.receipts._store import Store, open_store
 
@@ -25,6 +25,6 @@ __all__ = [
     "open_progress",
     "open_store",
     "read_receipt",
+    "record",
     "settle",
-    "write_receipt",
 ]

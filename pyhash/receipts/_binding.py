@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyhash.errors import FormatError, ReceiptError
 from pyhash.files import Identity
-from pyhash.opening import Opened
+from pyhash.manifest import Manifest
 from pyhash.strict_json import JsonValue, expect_fields, expect_string, show
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -55,24 +55,21 @@ class Binding:
         return ""
 
 
-def bind(opened: Opened) -> Binding:
-    """Return what a record about an opened checkpoint is bound to.
+def bind(location: str, manifest: Manifest, signer: str) -> Binding:
+    """Return what a record about a checkpoint is bound to.
 
     Args:
-        opened: The checkpoint after steps 1 to 4.
+        location: The checkpoint as the caller named it.
+        manifest: What is signed.
+        signer: Hint of the key that signed it.
 
     Raises:
         ReceiptError: The system does not say which boot this is.
     """
     # repr shows every field, also those of later versions, each in one unambiguous way.
-    manifest = hashlib.sha256(repr(opened.manifest).encode("utf-8", "backslashreplace"))
-    location = os.path.realpath(opened.location)
-    return Binding(
-        os.fsencode(location).decode("utf-8", "backslashreplace"),
-        manifest.hexdigest(),
-        opened.key_hint,
-        boot_id(),
-    )
+    said = hashlib.sha256(repr(manifest).encode("utf-8", "backslashreplace"))
+    resolved = os.fsencode(os.path.realpath(location)).decode("utf-8", "backslashreplace")
+    return Binding(resolved, said.hexdigest(), signer, boot_id())
 
 
 def boot_id(path: Path = BOOT_ID) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from pyhash.receipts._binding import (
     load_binding,
     load_identity,
 )
+from pyhash.receipts._settling import is_settled
 from pyhash.receipts._store import Store
 from pyhash.strict_json import expect_fields, expect_object, expect_string, load_json
 
@@ -54,34 +56,36 @@ class Receipt:
         return self.identities.get(file.path) == file.identity
 
 
-def write_receipt(
-    store: Store, binding: Binding, covered: Sequence[CheckpointFile], written: str
-) -> str:
+def record(
+    store: Store, binding: Binding, verified: Sequence[CheckpointFile], began_ns: int
+) -> tuple[str, tuple[str, ...]]:
     """Write the receipt of a checkpoint in place of an earlier one, whole or not at all.
 
     Args:
         store: Where.
         binding: What was verified.
-        covered: The files that were found to have the signed content, as they were then.
-        written: When, as text.
+        verified: The files that were found to have the signed content, as they were then.
+        began_ns: When hashing began, as ``settle`` said.
 
     Returns:
-        The path of the receipt.
+        The path of the receipt, and the paths of files that are left out of it because their
+        times could hide a later write.
 
     Raises:
         WriteError: The system refused; the earlier receipt is still there.
     """
-    record = {
+    settled = {one.path: one for one in verified if is_settled(one.identity, began_ns)}
+    value = {
         "receipt": "1",
         "binding": dump_binding(binding),
-        "written": written,
-        "files": {file.path: dump_identity(file.identity) for file in covered},
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began_ns / 1e9)),
+        "files": {path: dump_identity(one.identity) for path, one in settled.items()},
     }
-    line = json.dumps(record, separators=(",", ":")).encode("ascii")
+    line = json.dumps(value, separators=(",", ":")).encode("ascii")
     path = store.place(binding.location, SUFFIX)
     mac = store.authenticate(PURPOSE, line).hex().encode("ascii")
     atomic.write_file(path, line + b"\n" + mac + b"\n", mode=0o600)
-    return path
+    return path, tuple(one.path for one in verified if one.path not in settled)
 
 
 def read_receipt(store: Store, location: str) -> Receipt | None:
