@@ -14,6 +14,7 @@ COMMANDS = {
     "run": ("run", "Start a command only if a checkpoint verifies."),
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
+    "diff": ("diff", "Say what differs between two checkpoints or bundles."),
     "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),
     "completion": ("completion", "Print the completion script for a shell."),
 }
