@@ -4,20 +4,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options
-from pyhash.cli.guarantee_options import default_receipts, receipts_option
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
-from pyhash.errors import UsageError
-
-if TYPE_CHECKING:
-    from pyhash.carrying import Carried, Update
-    from pyhash.receipts import Store
+from pyhash.cli.update_options import UpdateRequest, carried_lines, update_options
 
 EXAMPLE = """\
 pyhash keygen publisher
@@ -36,30 +31,7 @@ pyhash sign my-model --key publisher.key --update --unchanged '*.safetensors'"""
     default=True,
     help="Leave out each file's plain SHA-256: faster, but then only pyhash can verify.",
 )
-@click.option(
-    "--update",
-    is_flag=True,
-    help="Hash only what changed since the bundle that is there; the next three say what did not.",
-)
-@click.option(
-    "--unchanged",
-    multiple=True,
-    metavar="PATTERN",
-    help="With --update: vouch for these files unread. Repeatable.",
-)
-@click.option(
-    "--receipt", is_flag=True, help="With --update: files are unchanged that the receipt covers."
-)
-@click.option(
-    "--earlier-key",
-    "earlier_keys",
-    multiple=True,
-    type=PATH,
-    metavar="K.pub",
-    help="With --update: who signed the bundle that is there. Default: K.key.",
-)
-@click.option("--write-receipt", is_flag=True, help="Leave a receipt of what was hashed.")
-@receipts_option
+@update_options
 def command(
     settings: Settings,
     *,
@@ -69,12 +41,7 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     file_digests: bool,
-    update: bool,
-    unchanged: tuple[str, ...],
-    receipt: bool,
-    earlier_keys: tuple[str, ...],
-    write_receipt: bool,
-    receipts: str | None,
+    **update: Any,
 ) -> Answer:
     """Sign MODEL, a directory or one file: every file, name and size in it.
 
@@ -84,9 +51,7 @@ def command(
     from pyhash import sign
     from pyhash.merkle import format_root
 
-    place = receipts or (default_receipts() if receipt or write_receipt else "")
-    grounds = _grounds(update, unchanged, place if receipt else None, earlier_keys)
-    store = _store(place, create=True) if write_receipt else None
+    grounds, receipts = UpdateRequest(**update).open()
     began = time.monotonic()
     with settings.hashing_options() as options:
         result = sign(
@@ -97,7 +62,7 @@ def command(
             ignore=ignore,
             file_digests=file_digests,
             update=grounds,
-            receipts=store,
+            receipts=receipts,
             options=options,
         )
     seconds = time.monotonic() - began
@@ -113,7 +78,7 @@ def command(
             f"files      {count}, {amount(result.size)} in {seconds:.1f} s",
             f"signature  {result.bundle_path}",
             f"tree       {result.tree_path}",
-            *_carried_lines(result.carried, count),
+            *carried_lines(result.carried, count),
         ),
         root=root,
         key=result.key_hint,
@@ -126,32 +91,3 @@ def command(
             "carried": [{"path": one.path, "reason": one.reason} for one in result.carried],
         },
     )
-
-
-def _grounds(
-    update: bool, unchanged: tuple[str, ...], place: str | None, earlier_keys: tuple[str, ...]
-) -> Update | None:
-    """What --update and the options that belong to it say."""
-    from pyhash.carrying import Update
-    from pyhash.signing import load_verifier
-
-    if not update:
-        if unchanged or place is not None or earlier_keys:
-            raise UsageError("--unchanged, --receipt and --earlier-key need --update")
-        return None
-    store = None if place is None else _store(place, create=False)
-    return Update(unchanged, store, tuple(map(load_verifier, earlier_keys)))
-
-
-def _store(place: str, *, create: bool) -> Store:
-    from pyhash.receipts import open_store
-
-    return open_store(place, create=create)
-
-
-def _carried_lines(carried: tuple[Carried, ...], count: int) -> list[str]:
-    """Say which files were signed unread, all of them: their content is somebody's word."""
-    if not carried:
-        return []
-    lines = [f"carried    {len(carried)} of {count} files, not hashed now:"]
-    return [*lines, *(f"  {one.path}  {one.reason}" for one in carried)]
