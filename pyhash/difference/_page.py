@@ -23,7 +23,8 @@ h1{font-size:1.4rem;margin-bottom:.3rem}h2{font-size:1rem;margin:1.6rem 0 .2rem;
 overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .8rem .2rem 0;
 vertical-align:top;overflow-wrap:anywhere}
-th{white-space:nowrap}.big{font-size:1.15rem}.dim{opacity:.75}.key i{display:inline-block;width:.9em;height:.9em;
+th{white-space:nowrap}
+.big{font-size:1.15rem}.dim{opacity:.75}.key i{display:inline-block;width:.9em;height:.9em;
 margin:0 .3em 0 1em;vertical-align:-.1em}
 svg{display:block;width:100%;height:22px}details{margin:.2rem 0}
 .same{fill:var(--same)}.added{fill:var(--added)}.removed{fill:var(--removed)}
