@@ -64,7 +64,12 @@ def command(
         from pyhash.guarantees import is_at_least
 
         gate.find_command(arguments)
-        guarantee = Comparison(**comparison).guarantee()
+        chosen = Comparison(**comparison)
+        if chosen.seed is not None:
+            raise UsageError(
+                "nothing is started behind a sample that was known beforehand (--seed)"
+            )
+        guarantee = chosen.guarantee()
         if not is_at_least(guarantee.name, least):
             raise UsageError(
                 f"these options verify no more than {guarantee.name!r}, and nothing is started"

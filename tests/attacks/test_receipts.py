@@ -254,6 +254,7 @@ def test_run_takes_no_receipt_unless_told(stage: Stage, store: Store) -> None:
         (("--receipt",), 2),
         (("--changed",), 2),
         (("--sample", "50%"), 2),
+        (("--sample", "50%", "--seed", "1", "--guarantee", "sampled"), 2),
         (("--receipt", "--guarantee", "sampled"), 2),
         (("--receipt", "--guarantee", "content"), 2),
         (("--receipt", "--guarantee", "receipt"), 0),
