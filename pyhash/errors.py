@@ -14,7 +14,9 @@ start; they need different people to act.
     │   ├── SizeMismatchError        a file has another size than the signed one
     │   ├── DigestMismatchError      a file has other bytes than the signed ones
     │   ├── ChangedWhileReadError    a file changed between opening and the end of hashing
-    │   └── ClosureError             what is signed could lead a loader to something else
+    │   ├── ClosureError             what is signed could lead a loader to something else
+    │   ├── LogError                 a transparency log is not the one that it was, or lacks a proof
+    │   └── ProvenanceError          a step of the life cycle is missing, forged or not accepted
     ├── CheckError                   could not check: refuse too (exit code 3)
     │   ├── FormatError              bytes that do not follow their format
     │   │   └── LimitError           a size or count above its cap (limits.py)
@@ -23,6 +25,7 @@ start; they need different people to act.
     │   ├── WriteError               the operating system would not write a file
     │   ├── KeyFileError             a key that cannot be read, or must not be used
     │   ├── ReceiptError             a receipt that is missing, forged, or not for these files
+    │   ├── PolicyFileError          a policy, or what it names, cannot be read or must not be used
     │   ├── DependencyError          a library that this request needs is not installed
     │   ├── EngineError              the native engine refused or failed
     │   └── CancelledError           the caller asked to stop before the answer was known
@@ -129,6 +132,16 @@ class ClosureError(VerificationError):
     """
 
 
+class LogError(VerificationError):
+    """A log was truncated, forked, reordered or rewritten, or a proof of it does not hold."""
+
+
+class ProvenanceError(VerificationError):
+    """A statement about a checkpoint's life is missing, stands twice, is about another checkpoint,
+    or is not what the requirements accept.
+    """
+
+
 class CheckError(PyhashError):
     """The answer could not be found out. Never raised directly.
 
@@ -201,6 +214,12 @@ class ReceiptError(CheckError):
     """A receipt is missing, is not authentic, or says nothing about the files that are there now.
 
     Also: the directory that receipts or progress are kept in must not be used.
+    """
+
+
+class PolicyFileError(CheckError):
+    """A policy file that cannot be read or understood, or that others could change; or the same of
+    what it names.
     """
 
 

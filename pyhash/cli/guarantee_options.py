@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -77,6 +77,30 @@ class Comparison:
             return guarantees.recorded(chosen, self._store(create=True))
         return chosen
 
+    def guarantee_to_start_behind(self, least: str) -> Guarantee:
+        """Return the guarantee that was asked for, if a start may rest on it.
+
+        Args:
+            least: The weakest that was accepted by name.
+
+        Raises:
+            UsageError: It is weaker, or a sample that was known beforehand.
+            ReceiptError: The place for receipts cannot be used.
+        """
+        from pyhash.guarantees import is_at_least
+
+        if self.seed is not None:
+            raise UsageError(
+                "nothing is started behind a sample that was known beforehand (--seed)"
+            )
+        chosen = self.guarantee()
+        if not is_at_least(chosen.name, least):
+            raise UsageError(
+                f"these options verify no more than {chosen.name!r}, and nothing is started behind"
+                f" less than {least!r} unless --guarantee {chosen.name} says so"
+            )
+        return chosen
+
     def _check(self) -> None:
         chosen = {
             "--only": bool(self.only),
@@ -97,6 +121,11 @@ class Comparison:
         from pyhash.receipts import open_store
 
         return open_store(self.receipts or default_receipts(), create=create)
+
+
+def take_comparison(parameters: dict[str, Any]) -> Comparison:
+    """Take those options out of a command's parameters. Raises nothing."""
+    return Comparison(**{one.name: parameters.pop(one.name) for one in fields(Comparison)})
 
 
 def default_receipts() -> str:
@@ -123,6 +152,17 @@ def receipts_option(function: F) -> F:
         type=PATH,
         metavar="DIR",
         help=f"Where receipts are kept. Default: ~/{USER_RECEIPTS}; for root {ROOT_RECEIPTS}.",
+    )(function)
+
+
+def least_option(function: F) -> F:
+    """Add ``--guarantee`` to a command that starts something."""
+    return click.option(
+        "--guarantee",
+        "least",
+        type=click.Choice(STARTABLE),
+        default="content",
+        help="The weakest guarantee to start behind. Default: content.",
     )(function)
 
 

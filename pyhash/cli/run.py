@@ -1,21 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pyhash run``: puts a command in the place of this process, but only behind a verification."""
+"""``pyhash run``: puts a command in the place of this process, but only behind a verification.
+
+Or behind a rule of a policy file with mode ``warn`` or ``off``; then it says so, loudly, and never
+that anything was verified.
+"""
 
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
-from typing import Any, NoReturn
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from pyhash import errors
 from pyhash.cli import output
-from pyhash.cli.answer import Answer, answered
-from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
-from pyhash.cli.guarantee_options import STARTABLE, Comparison, guarantee_options
+from pyhash.cli.answer import Answer, answer_for, answered
+from pyhash.cli.command import PATH, answering
+from pyhash.cli.guarantee_options import (
+    Comparison,
+    guarantee_options,
+    least_option,
+    take_comparison,
+)
+from pyhash.cli.log_options import (
+    access_log_options,
+    of_verified,
+    open_log_option,
+    recorded,
+    signed_root,
+)
+from pyhash.cli.report import Report, refusal_lines
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount, printable
-from pyhash.errors import UsageError
+from pyhash.cli.trust import Trust, take_trust, trust_options
+
+if TYPE_CHECKING:
+    from pyhash import Verified
+    from pyhash.access import AccessLog
+    from pyhash.guarantees import Guarantee
+    from pyhash.policy import Policy
 
 # Python ignores these, and what is ignored stays so in the program that takes its place.
 IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -28,73 +52,35 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 )
 @click.argument("model", type=PATH)
 @click.argument("arguments", metavar="-- CMD ARGS...", nargs=-1, type=click.UNPROCESSED)
-@public_keys_option
-@bundle_options
-@root_option
+@trust_options
 @guarantee_options
-@click.option(
-    "--guarantee",
-    "least",
-    type=click.Choice(STARTABLE),
-    default="content",
-    help="The weakest guarantee to start behind. Default: content.",
-)
+@least_option
+@access_log_options
 def command(
     settings: Settings,
     *,
     model: str,
     arguments: tuple[str, ...],
-    keys: tuple[str, ...],
-    signature: str | None,
-    tree: str | None,
-    ignore: tuple[str, ...],
-    root: str | None,
     least: str,
-    **comparison: Any,
+    log: str | None,
+    log_key: str | None,
+    **parameters: Any,
 ) -> Answer:
     """Verify MODEL, then start CMD in the place of this process; otherwise do not start it.
 
     CMD gets this process's number, standard input and output, and its exit code is the exit code.
     Standard output is left to it; with --format json, the object of a refusal goes to standard
     error. CMD is not started when the answer is no (1), and neither when it is not known (3).
+    A rule of a policy file may say otherwise, with mode warn or off: then it is started, and
+    standard error says that it is UNVERIFIED.
     """
+    comparison = take_comparison(parameters)
+    trust = take_trust(parameters)
 
     def verify_and_start() -> NoReturn:
-        from pyhash import gate, verify
-        from pyhash.guarantees import is_at_least
-
-        gate.find_command(arguments)
-        chosen = Comparison(**comparison)
-        if chosen.seed is not None:
-            raise UsageError(
-                "nothing is started behind a sample that was known beforehand (--seed)"
-            )
-        guarantee = chosen.guarantee()
-        if not is_at_least(guarantee.name, least):
-            raise UsageError(
-                f"these options verify no more than {guarantee.name!r}, and nothing is started"
-                f" behind less than {least!r} unless --guarantee {guarantee.name} says so"
-            )
-        with settings.hashing_options() as options:
-            verified = verify(
-                model,
-                keys=keys,
-                signature=signature,
-                tree=tree,
-                ignore=ignore,
-                root=root,
-                guarantee=guarantee,
-                options=options,
-            )
-        if not settings.quiet and settings.format == "text":
-            text = (
-                f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"
-                f" ({verified.guarantee})"
-            )
-            output.write_stderr(f"{printable(text)}\n")
-        for number in IGNORED_SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        gate.start(verified, arguments, least=least)
+        access_log = open_log_option(log, log_key)
+        request = _Request(settings, trust, comparison, least)
+        _verify_and_start(request, model, arguments, access_log)
 
     answer: Answer = answered(verify_and_start)
     if answer.result == "error":
@@ -102,3 +88,92 @@ def command(
     if arguments:
         answer = replace(answer, message=f"{answer.message}; {arguments[0]} was not started")
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the options say."""
+
+    settings: Settings
+    trust: Trust
+    comparison: Comparison
+    least: str
+
+
+def _verify_and_start(
+    request: _Request,
+    model: str,
+    arguments: tuple[str, ...],
+    access_log: AccessLog | None,
+) -> NoReturn:
+    from pyhash import gate
+    from pyhash.policy import OFF, WARN
+
+    settings, trust = request.settings, request.trust
+    trust.check_given()
+    gate.find_command(arguments)
+    guarantee = request.comparison.guarantee_to_start_behind(request.least)
+    policy = trust.policy_for(model)
+    if policy.mode == OFF:
+        reason = Answer("refused", "nothing was checked, because the rule's mode is off")
+        recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")
+        _start_unverified(settings, policy, model, arguments, reason)
+    try:
+        verified = recorded(
+            access_log,
+            "run",
+            model,
+            lambda: _verify(request, guarantee, policy, model),
+            done=of_verified,
+            claimed=signed_root(model, policy, trust.signature),
+            outcome="begun",
+        )
+        if not settings.quiet and settings.format == "text":
+            text = f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"
+            text += f" ({verified.guarantee})"
+            output.write_stderr(f"{printable(text)}\n")
+        gate.check_unchanged(verified)
+    except errors.CancelledError:
+        raise
+    except (errors.VerificationError, errors.CheckError) as error:
+        if policy.mode != WARN:
+            raise
+        recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")
+        _start_unverified(settings, policy, model, arguments, answer_for(error))
+    _restore_signals()
+    gate.start(verified, arguments, least=request.least)
+
+
+def _verify(request: _Request, guarantee: Guarantee, policy: Policy, model: str) -> Verified:
+    from pyhash import verify
+
+    with request.settings.hashing_options() as options:
+        return verify(
+            model, policy=policy, guarantee=guarantee, options=options, **request.trust.files()
+        )
+
+
+def _start_unverified(
+    settings: Settings, policy: Policy, model: str, arguments: tuple[str, ...], reason: Answer
+) -> NoReturn:
+    """Say why this would have been refused, and that it starts all the same; --quiet or not."""
+    from pyhash import gate
+
+    waiver = policy.waive()
+    text = f"{model} is UNVERIFIED; {arguments[0]} is started all the same, as {waiver.rule} says"
+    if settings.format == "json":
+        details = {"rule": waiver.rule, "mode": waiver.mode, "reason": reason.message}
+        loud = Answer(
+            "unverified", text, checkpoint=model, findings=reason.findings, details=details
+        )
+        Report("run", loud, settings, on_stdout=False).show()
+    else:
+        lines = [*refusal_lines(reason), printable(f"WARNING (mode {waiver.mode}): {text}")]
+        output.write_stderr("".join(f"{line}\n" for line in lines))
+    _restore_signals()
+    gate.start_unverified(waiver, arguments)
+
+
+def _restore_signals() -> None:
+    for number in IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)

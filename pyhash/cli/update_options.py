@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -64,6 +64,11 @@ class UpdateRequest:
         from pyhash.receipts import open_store
 
         return open_store(self.receipts or default_receipts(), create=create)
+
+
+def take_update(parameters: dict[str, Any]) -> UpdateRequest:
+    """Take those options out of a command's parameters. Raises nothing."""
+    return UpdateRequest(**{one.name: parameters.pop(one.name) for one in fields(UpdateRequest)})
 
 
 def carried_lines(carried: tuple[Carried, ...], count: int) -> list[str]:

@@ -3,62 +3,68 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
-from pyhash.cli.guarantee_options import Comparison, guarantee_options
+from pyhash.cli.command import PATH, answering
+from pyhash.cli.guarantee_options import guarantee_options, take_comparison
+from pyhash.cli.log_options import (
+    access_log_options,
+    of_verified,
+    recorded,
+    signed_root,
+    take_access_log,
+)
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
+from pyhash.cli.trust import take_trust, trust_options
+
+if TYPE_CHECKING:
+    from pyhash.policy import Policy
 
 EXAMPLE = """\
 pyhash verify my-model --key publisher.pub
+pyhash verify my-model --policy /etc/pyhash/policy.toml
 pyhash verify my-model --key publisher.pub --sample 5%"""
 
 
 @answering("verify", example=EXAMPLE)
 @click.argument("model", type=PATH)
-@public_keys_option
-@bundle_options
-@root_option
+@trust_options
 @guarantee_options
-def command(
-    settings: Settings,
-    *,
-    model: str,
-    keys: tuple[str, ...],
-    signature: str | None,
-    tree: str | None,
-    ignore: tuple[str, ...],
-    root: str | None,
-    **comparison: Any,
-) -> Answer:
+@access_log_options
+def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
     Exit code 0: verified. 1: refused, the answer is no. 3: it could not be checked. Files that
-    nobody signed are refused unless --ignore names them. The options that verify less than every
-    byte now name the weaker guarantee in the report.
+    nobody signed are refused unless --ignore or the policy names them. A policy's mode changes
+    nothing here: only run starts what does not verify, where a rule says so. The options that
+    verify less than every byte now name the weaker guarantee in the report.
     """
     from pyhash import verify
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
 
-    guarantee = Comparison(**comparison).guarantee()
+    access_log = take_access_log(parameters)
+    guarantee = take_comparison(parameters).guarantee()
+    trust = take_trust(parameters)
     with settings.hashing_options() as options:
-        verified = verify(
+        policy = trust.policy_for(model)
+        verified = recorded(
+            access_log,
+            "verify",
             model,
-            keys=keys,
-            signature=signature,
-            tree=tree,
-            ignore=ignore,
-            root=root,
-            guarantee=guarantee,
-            options=options,
+            lambda: verify(
+                model, policy=policy, guarantee=guarantee, options=options, **trust.files()
+            ),
+            done=of_verified,
+            claimed=signed_root(model, policy, trust.signature),
         )
     root = None if verified.root is None else format_root(verified.root)
     count = len(verified.manifest.shards)
+    rule, details = shown_policy(policy)
     return Answer(
         "verified",
         _message(model, verified.guarantee),
@@ -69,6 +75,7 @@ def command(
             f"files      {count}, {amount(verified.size)} hashed in {verified.seconds:.1f} s",
             f"guarantee  {verified.guarantee}: {MEANINGS[verified.guarantee]}",
             *([f"compared   {verified.detail}"] if verified.detail else []),
+            *rule,
         ),
         root=root,
         guarantee=verified.guarantee,
@@ -76,7 +83,7 @@ def command(
         files=count,
         bytes=verified.size,
         seconds=verified.seconds,
-        details={"detail": verified.detail, **dict(verified.details)},
+        details={"detail": verified.detail, **dict(verified.details), **details},
     )
 
 
@@ -86,3 +93,13 @@ def _message(model: str, guarantee: str) -> str:
     if is_at_least(guarantee, "content"):
         return f"{model} is what a trusted key signed"
     return f"{model} is signed by a trusted key; {MEANINGS[guarantee]}"
+
+
+def shown_policy(policy: Policy) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the lines and the JSON keys about the rule of a policy file; nothing without one."""
+    if not policy.rule:
+        return (), {}
+    lines = [f"policy     {policy.rule}"]
+    if policy.mode != "enforce":
+        lines.append(f"mode       {policy.mode}: run starts this even if it does not verify")
+    return tuple(lines), {"rule": policy.rule, "mode": policy.mode}

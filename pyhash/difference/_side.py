@@ -13,7 +13,7 @@ from pyhash.formats import Layout
 from pyhash.locations import BUNDLE_SUFFIX, TREE_SUFFIX, places
 from pyhash.manifest import Manifest, ShardEntry, build_manifest, load_statement
 from pyhash.merkle import shard_root
-from pyhash.opening import load_signed
+from pyhash.opening import inspect_signed
 from pyhash.policy import Policy
 from pyhash.signed_tree import load_signed_nodes
 from pyhash.signing import Verifier
@@ -150,7 +150,8 @@ def _from_bundle(
     request: Request,
 ) -> Side:
     if request.keys:
-        manifest, hint = load_signed(bundle_path, Policy(request.keys))
+        signed = inspect_signed(bundle_path, Policy(request.keys), location=location)
+        manifest, hint = signed.manifest, signed.key_hint
     else:
         data = files.read_small(bundle_path, limits.MAX_BUNDLE_BYTES)
         bundle = signing.load_bundle(data, bundle_path)

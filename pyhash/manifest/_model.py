@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from pyhash import limits
 from pyhash.errors import FormatError, LimitError
+from pyhash.manifest._release import Release
 from pyhash.merkle import checkpoint_root
 from pyhash.paths import check_ignored_path, check_listing, check_path, check_text
 from pyhash.strict_json import show
@@ -54,6 +55,7 @@ class Manifest:
         predicate_type: ``OMS_PREDICATE_TYPE`` or ``PYHASH_PREDICATE_TYPE``.
         single_file: The only resource is named ``"."``: another tool signed one file, not a
             directory. (Ours names such a file by its basename, and this is False.)
+        release: Which release it is, as far as the publisher says; None: nothing is said.
     """
 
     name: str
@@ -62,10 +64,15 @@ class Manifest:
     ignore_paths: tuple[str, ...]
     predicate_type: str
     single_file: bool = False
+    release: Release | None = None
 
 
 def build_manifest(
-    name: str, shards: Iterable[ShardEntry], *, ignore_paths: Iterable[str] = ()
+    name: str,
+    shards: Iterable[ShardEntry],
+    *,
+    ignore_paths: Iterable[str] = (),
+    release: Release | None = None,
 ) -> Manifest:
     """Make the manifest of a checkpoint that has just been hashed. Pure, thread-safe.
 
@@ -74,6 +81,7 @@ def build_manifest(
         shards: Every file, in any order, all with ``size`` and ``root``; all with or all without
             ``file_digest``, which chooses the predicate type.
         ignore_paths: What was left out; written as given.
+        release: Which release it is; None: nothing is said about that.
 
     Returns:
         The manifest; ``dump_statement`` takes it.
@@ -94,6 +102,7 @@ def build_manifest(
         root=bytes(DIGEST_BYTES),
         ignore_paths=tuple(ignore_paths),
         predicate_type=OMS_PREDICATE_TYPE if with_digests else PYHASH_PREDICATE_TYPE,
+        release=release,
     )
     # Only what has been checked is hashed: the root of a path that is not UTF-8 does not exist.
     check_arguments(manifest)
