@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import pyhash
-from pyhash import errors, hashing
+from pyhash import errors, hashing, span_hashing
 from pyhash.guarantees import sample
 from pyhash.guarantees.sampled import catch_probability, draw
 from tests.unit._signed import SHARD, SPAN, flip, write_checkpoint, write_keys
@@ -189,3 +189,17 @@ def test_amounts(amount: str) -> None:
 def test_no_such_seed(seed: int) -> None:
     with pytest.raises(errors.UsageError, match="is no seed"):
         sample("5%", seed=seed)
+
+
+def test_file_that_becomes_shorter_meanwhile(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between being listed and being hashed: cut off behind the look at its identity."""
+    real = span_hashing._native.hash_ranges
+
+    def cut_first(*arguments: object, **named: object) -> object:
+        os.truncate(model / SHARD, 5)
+        return real(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(span_hashing._native, "hash_ranges", cut_first)
+    with pytest.raises(errors.ChangedWhileReadError, match="became shorter") as caught:
+        verify(model, "100%")
+    assert caught.value.findings[0].path == SHARD
