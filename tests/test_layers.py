@@ -47,6 +47,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("gate", "difference"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
+    ("benchmark",),
     # L8
     ("cli",),
     ("__main__",),

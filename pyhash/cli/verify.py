@@ -22,6 +22,7 @@ from pyhash.cli.terminal_text import amount
 from pyhash.cli.trust import take_trust, trust_options
 
 if TYPE_CHECKING:
+    from pyhash import Verified
     from pyhash.policy import Policy
 
 EXAMPLE = """\
@@ -83,8 +84,17 @@ def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
         files=count,
         bytes=verified.size,
         seconds=verified.seconds,
+        held=_held(verified),
         details={"detail": verified.detail, **dict(verified.details), **details},
     )
+
+
+def _held(verified: Verified) -> tuple[str, ...]:
+    """Files that the answer holds for as a whole: of a sample, those that were named and hashed."""
+    if verified.guarantee == "sampled":
+        named = dict(verified.details).get("whole_files", [])
+        return tuple(named) if isinstance(named, list) else ()
+    return tuple(shard.path for shard in verified.manifest.shards)
 
 
 def _message(model: str, guarantee: str) -> str:

@@ -245,3 +245,16 @@ def test_diff_does_not_list_without_end(signed: Signed, run: Run) -> None:
         assert run("sign", name, "--key", "publisher.key")[0] == 0
     assert "and 2 more ranges" in run("diff", "a", "b")[1]
     assert "more tensors" in run("diff", "model", "changed")[1]
+
+
+def test_junit_lists_only_files_that_were_hashed_whole(signed: Signed, run: Run) -> None:
+    names = ('"model-0000', '"config.json')
+
+    def cases(*options: str) -> list[str]:
+        code, out, _ = run(*VERIFY, *options, "--format", "junit")
+        assert code == 0
+        return [line for line in out.splitlines() if any(name in line for name in names)]
+
+    assert len(cases()) == 3
+    assert cases("--sample", "50%") == []
+    assert len(cases("--only", "config.json")) == 1
