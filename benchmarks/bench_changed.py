@@ -15,6 +15,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -233,11 +234,11 @@ def difference(home: Path, public: Path, private: Path, rounds: int) -> dict[str
 def main() -> None:
     """Measure and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--directory", type=Path, required=True, help="new, on the drive to use")
+    parser.add_argument("--directory", type=Path, help="new, on the drive to use")
     parser.add_argument("--gib", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    home: Path = arguments.directory
+    home: Path = arguments.directory or Path(tempfile.gettempdir(), "pyhash-bench-changed")
     home.mkdir(parents=True)
     private, public = home / "publisher.key", home / "publisher.pub"
     write_key_pair(generate_key(), private, public)
