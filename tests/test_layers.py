@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L2
     ("files", "locations", "atomic"),
     ("hashing", "credentials"),
-    ("digests",),
+    ("digests", "span_hashing"),
     # L3
     ("manifest", "tree_file"),
     # L4
@@ -39,11 +39,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L6
     ("closure", "damage", "signed_tree"),
     ("opening",),
-    ("guarantees",),
+    ("receipts",),
+    ("guarantees", "carrying"),
     ("sign_checkpoint", "verify_checkpoint"),
     ("cosign_checkpoint",),
     # L7
-    ("gate", "s3_access", "releases"),
+    ("gate", "difference", "s3_access", "releases"),
     ("fetch",),
     ("pull", "push"),
     ("share", "store"),

@@ -15,6 +15,7 @@ from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
 from pyhash.cli.signer_options import signer_options, take_signer
 from pyhash.cli.terminal_text import amount
+from pyhash.cli.update_options import carried_lines, take_update, update_options
 
 if TYPE_CHECKING:
     from pyhash.manifest import Release
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 EXAMPLE = """\
 pyhash keygen publisher
 pyhash sign my-model --key publisher.key
+pyhash sign my-model --key publisher.key --update --unchanged '*.safetensors'
 pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
 
 
@@ -37,6 +39,7 @@ pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
     default=True,
     help="Leave out each file's plain SHA-256: faster, but then only pyhash can verify.",
 )
+@update_options
 @click.option(
     "--policy",
     type=PATH,
@@ -72,6 +75,7 @@ def command(
     release = take_release(parameters)
     rules = None if policy is None else PolicyFile.read(policy)
 
+    grounds, receipts = take_update(parameters).open()
     began = time.monotonic()
     with settings.hashing_options() as options:
         result = recorded(
@@ -88,6 +92,8 @@ def command(
                 passphrase=passphrase,
                 release=release,
                 policy=rules,
+                update=grounds,
+                receipts=receipts,
                 options=options,
             ),
             done=lambda result: {"root": result.root, "credential": result.key_hint},
@@ -107,6 +113,7 @@ def command(
             f"signature  {result.bundle_path}",
             f"tree       {result.tree_path}",
             *_shown(release),
+            *carried_lines(result.carried, count),
         ),
         root=root,
         key=result.key_hint,
@@ -116,6 +123,7 @@ def command(
         details={
             "signature": result.bundle_path,
             "tree": result.tree_path,
+            "carried": [{"path": one.path, "reason": one.reason} for one in result.carried],
             "release": None if release is None else dump_release(release),
         },
     )
