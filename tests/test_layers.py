@@ -47,7 +47,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("gate", "difference", "s3_access", "releases"),
     ("fetch",),
     ("pull", "push"),
-    ("share", "store"),
+    ("share", "store", "repair"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     ("benchmark",),
