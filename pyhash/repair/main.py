@@ -268,9 +268,11 @@ def _mend(
     quiet = replace(options.hashing, progress=None)
     total = sum(one.bytes_wanted for one in damage)
     mended = []
-    # Shard by shard: one that is done is whole and durable, whatever becomes of the next.
-    for one in damage:
-        runs = runs_of(target.prepare(one, quiet), one.size)
+    # First all of them: a rename changes the other names of a file, which is no change of content.
+    missing = [target.prepare(one, quiet) for one in damage]
+    # Then shard by shard: one that is done is whole and durable, whatever becomes of the next.
+    for one, spans in zip(damage, missing, strict=True):
+        runs = runs_of(spans, one.size)
         wanted = [Wanted(one.path, one.size, run.start, run.end, one.nodes) for run in runs]
         transfer.fetch(wanted, _reporter(options.hashing, total))
         mended.append(target.finish(one, quiet))

@@ -24,6 +24,7 @@ from pyhash.paths import encode_path
 from pyhash.pull.quarantine import Quarantine
 from pyhash.repair.stock import Damage
 
+BLOCK_BYTES = 4096  # what systems cache and file systems write at once
 WORK_PREFIX = ".pyhash-repair-"
 # What says that a file must not be written to where it is (read-only, sealed, being executed).
 _NOT_HERE = (errno.EPERM, errno.EACCES, errno.ETXTBSY)
@@ -87,6 +88,8 @@ class Target:
                 if self._can_write(descriptor):
                     status = os.fstat(descriptor)
                     self._in_place[damage.path] = (status.st_dev, status.st_ino)
+                    with _writing(damage.path):
+                        _drop_unreadable_end(descriptor, status.st_size)
                     return damage.spans
                 return self._make_new(damage, descriptor, options)
         return self._make_new(damage, None, options)
@@ -220,6 +223,21 @@ class Target:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _drop_unreadable_end(descriptor: int, size: int) -> None:
+    """Cut off a last block that the drive will not give: writing a part of it would read it first,
+    and fail. Its bytes are lost already; the block is then written as one that is new.
+    """
+    start = max(0, size - 1) // BLOCK_BYTES * BLOCK_BYTES
+    try:
+        os.pread(descriptor, size - start, start)
+    except OSError:
+        writable = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.ftruncate(writable, start)
+        finally:
+            os.close(writable)
 
 
 def _descend(directory: int, name: str) -> int:
