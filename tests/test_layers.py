@@ -47,7 +47,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("gate", "difference", "s3_access", "releases"),
     ("fetch",),
     ("pull", "push"),
-    ("share", "store", "repair"),
+    ("share", "store", "repair", "scrub"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     ("benchmark",),
