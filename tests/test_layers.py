@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L2
     ("files", "locations", "atomic"),
     ("hashing", "credentials"),
-    ("digests", "span_hashing"),
+    ("digests", "span_hashing", "verity"),
     # L3
     ("manifest", "tree_file"),
     # L4
