@@ -269,6 +269,8 @@ def _parse(der: bytes) -> x509.Certificate:
         _ = (found.subject.rfc4514_string(), found.issuer.rfc4514_string(), found.extensions)
     except (ValueError, x509.InvalidVersion, x509.DuplicateExtension) as error:
         raise SignatureError(f"a certificate in the bundle cannot be decoded: {error}") from None
+    if found.serial_number <= 0:  # RFC 5280, 4.1.2.2; revocation goes by this number
+        raise SignatureError("a certificate in the bundle has no positive serial number")
     return found
 
 

@@ -7,6 +7,7 @@ The first bytes of an input say how long the leaf is; the rest are intermediates
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 from _harness import main
@@ -32,7 +33,8 @@ _VERIFIER = CertificateVerifier("release@example.org", None, (_ROOT.certificate,
 _SIGNATURE = _LEAF.key.sign(pae(PAYLOAD_TYPE, b"x"), ec.ECDSA(hashes.SHA256()))
 
 DICTIONARY = (
-    b"\x30\x82", b"\x55\x1d\x13", b"\x55\x1d\x0f", b"\x55\x1d\x25", b"\x55\x1d\x11", b"\x01\x01\xff",
+    b"\x30\x82", b"\x55\x1d\x13", b"\x55\x1d\x0f", b"\x55\x1d\x25", b"\x55\x1d\x11",
+    b"\x01\x01\xff",
     b"\x2b\x06\x01\x05\x05\x07\x03\x03", b"\x06\x03", b"\x17\x0d491231235959Z", b"\x02\x01\x00",
 )  # fmt: skip
 
@@ -52,7 +54,10 @@ def one_input(data: bytes) -> None:
     certificates = tuple(filter(None, chain)) or (b"\0",)
     material = Material("certificate", certificates=certificates)
     try:
-        _VERIFIER.identify(Envelope(b"x", PAYLOAD_TYPE, (_SIGNATURE,)), material)
+        with warnings.catch_warnings():
+            # cryptography warns of serial numbers, which are refused behind that.
+            warnings.simplefilter("ignore")
+            _VERIFIER.identify(Envelope(b"x", PAYLOAD_TYPE, (_SIGNATURE,)), material)
     except SignatureError:
         return
     if certificates[:2] != (_LEAF.der(), _MIDDLE.der()):
