@@ -31,6 +31,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("manifest", "tree_file"),
     # L4
     ("signing",),
+    ("log",),
+    ("provenance",),
+    ("access",),
     # L5
     ("policy",),
     # L6
@@ -135,7 +138,8 @@ def allowed(path: Path, places: tuple[str, ...]) -> bool:
         ("socket", ()),
         ("ssl", ()),
         ("http", ()),
-        ("urllib", ()),
+        ("urllib.request", ()),
+        ("urllib.error", ()),
         ("requests", ()),
         ("pickle", ()),
         ("marshal", ()),

@@ -117,6 +117,10 @@ _ADVICE: dict[type[errors.VerificationError], str] = {
     errors.DigestMismatchError: "Do not load it. Fetch these files again from the publisher; if"
     " they differ again, look at the drive, and at who can write there.",
     errors.ChangedWhileReadError: "Find out what writes to these files, stop it, and try again.",
+    errors.LogError: "Keep a copy of the log and of every checkpoint of it that you have; together"
+    " they prove what its keeper did.",
+    errors.ProvenanceError: "Do not load it. Ask the publisher for the missing statements, or"
+    " change what is required on purpose.",
     errors.ClosureError: "Do not load it. Its publisher must take that out and sign it again.",
 }
 
