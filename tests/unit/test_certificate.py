@@ -6,11 +6,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -29,9 +30,11 @@ from pyhash.signing import (
 )
 from pyhash.signing.certificate import CertificateVerifier, parse_time
 from pyhash.signing.dsse import PAYLOAD_TYPE, pae
+from pyhash.signing.revocation import check_not_revoked
 from tests.support import authority
 from tests.support.authority import DAY, IDENTITY, NOW, Holder, ca, crl, leaf, make_chain
 
+NO_DIGEST = authority.NO_DIGEST
 ROOT = ca("root")
 MIDDLE = ca("middle", ROOT, path_length=0)
 LEAF = leaf(MIDDLE)
@@ -208,6 +211,29 @@ def test_rsa_authority() -> None:
     assert check(*below(strong)) == IDENTITY
 
 
+def test_ed25519_authority_and_other_curves() -> None:
+    """No digest is chosen there; another curve of its kind is not taken."""
+
+    def under(key: Any) -> str:
+        issuer = ca("edwards", ROOT, key=key)
+        end = leaf(Holder(key, issuer.certificate), digest=NO_DIGEST)
+        return check(end, [issuer])
+
+    assert under(ed25519.Ed25519PrivateKey.generate()) == IDENTITY
+    with pytest.raises(SignatureError, match="kind or size"):
+        under(ed448.Ed448PrivateKey.generate())
+
+
+def test_path_of_sixteen_and_of_seventeen() -> None:
+    """The root and the leaf count too."""
+    chain = [ca("1", ROOT)]
+    for number in range(2, 16):
+        chain.append(ca(str(number), chain[-1]))
+    assert check(leaf(chain[13]), chain) == IDENTITY
+    with pytest.raises(SignatureError, match="nothing leads"):
+        check(leaf(chain[14]), chain)
+
+
 def test_names_that_go_in_circles_end() -> None:
     """Sixteen authorities of one name, each of which could have issued each other."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -277,6 +303,13 @@ REVOKED: dict[str, tuple[Sequence[bytes], str]] = {
         [crl(MIDDLE, signer=ec.generate_private_key(ec.SECP256R1())), crl(ROOT)],
         "signature does not hold",
     ),
+    "entry that is not understood": (
+        [
+            crl(MIDDLE, [1], entry=(x509.CRLReason(x509.ReasonFlags.key_compromise), True)),
+            crl(ROOT),
+        ],
+        "an entry has a critical extension",
+    ),
     "partial": ([crl(MIDDLE, more=[(PARTIAL, True)]), crl(ROOT)], "only part"),
 }
 
@@ -299,6 +332,19 @@ def test_issuer_that_may_not_sign_lists() -> None:
     issuer = ca("a", ROOT, bits=("key_cert_sign",))
     with pytest.raises(SignatureError, match="cRLSign"):
         check(*below(issuer), lists=[crl(issuer), crl(ROOT)])
+
+
+def test_root_without_key_usage_signs_no_lists() -> None:
+    """It cannot issue either, so the path fails first; the list is looked at by itself."""
+    bare = authority.make("bare")
+    with pytest.raises(SignatureError, match="cRLSign"):
+        check_not_revoked(
+            [LEAF.certificate, bare.certificate], [x509.load_pem_x509_crl(crl(bare))], NOW
+        )
+    strange = ca("strange", ROOT, key=ed448.Ed448PrivateKey.generate())
+    listed = x509.load_pem_x509_crl(crl(strange, signer=ROOT.key))
+    with pytest.raises(SignatureError, match="kind that is not taken"):
+        check_not_revoked([LEAF.certificate, strange.certificate], [listed], NOW)
 
 
 # --- references and files -------------------------------------------------------------------------
