@@ -46,6 +46,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("gate",),
     # The one way in, which only re-exports, and what stands on it
     ("",),
+    ("benchmark",),
     # L8
     ("cli",),
     ("__main__",),

@@ -44,6 +44,7 @@ class Answer:
         note: What a person must know about ``lines``; goes to standard error.
         advice: What to do after a refusal.
         checkpoint, root, guarantee, key, files, bytes, seconds, findings: As in the JSON object.
+        held: Paths of the files that the answer holds for, for formats that list each one.
         details: Further keys of the JSON object, the command's own.
     """
 
@@ -62,12 +63,18 @@ class Answer:
     bytes: int | None = None
     seconds: float | None = None
     findings: tuple[Finding, ...] = ()
+    held: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
         """The exit code of the process. Raises nothing."""
         return EXIT_CODES[self.result]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it holds, or was done; ``unverified`` did not, whatever starts then."""
+        return self.exit_code == 0 and self.result != "unverified"
 
 
 def answered(work: Callable[[], T]) -> T | Answer:

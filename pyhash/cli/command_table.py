@@ -18,6 +18,7 @@ COMMANDS = {
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
     "policy": ("policy", "Explain what a policy file requires of a checkpoint."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
+    "bench": ("bench", "Measure what this host can do, and what holds it back."),
     "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),
     "completion": ("completion", "Print the completion script for a shell."),
 }

@@ -17,6 +17,7 @@ from pyhash import errors
 from pyhash.cli import output
 from pyhash.cli.answer import Answer, answer_for, answered
 from pyhash.cli.command import PATH, answering
+from pyhash.cli.formats.text import refusal_lines
 from pyhash.cli.log_options import (
     access_log_options,
     of_verified,
@@ -24,7 +25,7 @@ from pyhash.cli.log_options import (
     recorded,
     signed_root,
 )
-from pyhash.cli.report import Report, refusal_lines
+from pyhash.cli.report import Report
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount, printable
 from pyhash.cli.trust import Trust, take_trust, trust_options
@@ -135,7 +136,7 @@ def _start_unverified(
 
     waiver = policy.waive()
     text = f"{model} is UNVERIFIED; {arguments[0]} is started all the same, as {waiver.rule} says"
-    if settings.format == "json":
+    if settings.format != "text":
         details = {"rule": waiver.rule, "mode": waiver.mode, "reason": reason.message}
         loud = Answer(
             "unverified", text, checkpoint=model, findings=reason.findings, details=details

@@ -75,6 +75,7 @@ def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
         files=count,
         bytes=verified.size,
         seconds=verified.seconds,
+        held=tuple(shard.path for shard in verified.manifest.shards),
         details=details,
     )
 
