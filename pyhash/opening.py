@@ -5,17 +5,21 @@ read. Verifying and verified loading both begin here, so that neither can leave 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyhash import closure, errors, files, hashing, limits, paths, signing
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
 from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
-from pyhash.manifest import Manifest, load_statement
+from pyhash.manifest import Manifest, ShardEntry, load_statement
 from pyhash.merkle import format_root
 from pyhash.policy import Policy
+from pyhash.signing import historical
+
+EMPTY_DIGEST = hashlib.sha256().digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ def open_checkpoint(
     *,
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
+    links_within: str | os.PathLike[str] | None = None,
+    accept_historical: bool = False,
 ) -> Opened:
     """Check the signature, list the directory, compare names and sizes, look where loaders are led.
 
@@ -67,6 +73,8 @@ def open_checkpoint(
         policy: Whom to trust, and what may be there unsigned.
         signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
         tree: The tree file; None: likewise.
+        links_within: A directory that links to files may lead into; None: links are refused.
+        accept_historical: Also read bundles that model-signing wrote before version 1.1.
 
     Returns:
         What was found out.
@@ -77,10 +85,15 @@ def open_checkpoint(
     """
     files.check_there(path)
     bundle_path, tree_path = places(path, signature, tree)
-    manifest, key_hint = load_signed(bundle_path, policy)  # 1, 2
+    manifest, key_hint = load_signed(  # 1, 2
+        bundle_path, policy, accept_historical=accept_historical
+    )
     ignored = ignored_paths(manifest, policy)
     own = own_paths(manifest, [inside(path, bundle_path), inside(path, tree_path)])
-    listing = files.list_checkpoint(path, hashing.ignorer(ignored), own=own)  # 3
+    listing = files.list_checkpoint(  # 3
+        path, hashing.ignorer(ignored), own=own, links_within=links_within
+    )
+    manifest = _with_empty_files(manifest, listing)
     raise_findings(compare_listing(manifest, listing))
     doubts = tuple(closure.check_closure(listing))  # 4
     return Opened(os.fspath(path), manifest, key_hint, listing, ignored, own, tree_path, doubts)
@@ -107,12 +120,15 @@ def given_policy(
     return policy
 
 
-def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
+def load_signed(
+    bundle_path: str, policy: Policy, *, accept_historical: bool = False
+) -> tuple[Manifest, str]:
     """Steps 1 and 2: read the bundle strictly, check who signed it, and only then look inside.
 
     Args:
         bundle_path: The bundle.
         policy: Whom to trust.
+        accept_historical: Also read bundles that model-signing wrote before version 1.1.
 
     Returns:
         The manifest, and the hint of the key that signed it.
@@ -132,9 +148,15 @@ def load_signed(bundle_path: str, policy: Policy) -> tuple[Manifest, str]:
                 " elsewhere (--signature)"
             ) from error
         raise
+    keys = policy.keys
+    if accept_historical:
+        data = historical.modernize_bundle(data, bundle_path)
+        keys = tuple(historical.HistoricalVerifier(key) for key in keys)
     bundle = signing.load_bundle(data, bundle_path)
-    verified = signing.verify_envelope(bundle, policy.keys, path=bundle_path)
-    manifest = load_statement(verified.payload, path=bundle_path)
+    verified = signing.verify_envelope(bundle, keys, path=bundle_path)
+    manifest = load_statement(
+        verified.payload, path=bundle_path, accept_historical=accept_historical
+    )
     if policy.root not in (None, manifest.root):
         found = "none" if manifest.root is None else format_root(manifest.root)
         raise errors.PolicyError(
@@ -166,6 +188,22 @@ def _unsigned(manifest: Manifest, candidates: Sequence[str]) -> tuple[str, ...]:
     for shard in manifest.shards:
         unsigned.pop(shard.path, None)
     return tuple(unsigned)
+
+
+def _with_empty_files(manifest: Manifest, listing: files.Listing) -> Manifest:
+    """Take in files without bytes where the method of the bundle cannot sign them (OMS v1.0, method
+    ``shards``). They are there as listed, and the report says how many they are.
+    """
+    if not manifest.omits_empty or listing.is_single_file:
+        return manifest
+    signed = {shard.path for shard in manifest.shards}
+    empty = (
+        ShardEntry(file.path, 0, None, EMPTY_DIGEST)
+        for file in listing.files
+        if file.identity.size == 0 and file.path not in signed
+    )
+    shards = sorted((*manifest.shards, *empty), key=lambda shard: shard.path)
+    return replace(manifest, shards=tuple(shards))
 
 
 def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]:

@@ -47,6 +47,7 @@ def sign(
     tree: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = (),
     file_digests: bool = True,
+    links_within: str | os.PathLike[str] | None = None,
     options: hashing.Options | None = None,
 ) -> SignResult:
     """Sign a checkpoint; may be called from several threads for several checkpoints.
@@ -61,6 +62,9 @@ def sign(
             Version control files of the top level always are (``paths.DEFAULT_IGNORED``).
         file_digests: Also compute and sign each file's plain SHA-256, so that every OMS tool can
             verify the bundle. Without, signing is faster and only pyhash can.
+        links_within: A directory, such as the root of a download cache, that links to files may
+            lead into: the file that a link leads to is signed under the link's name. None: links
+            are refused.
         options: How to hash.
 
     Raises:
@@ -78,7 +82,7 @@ def sign(
     bundle_path, tree_path = places(path, signature, tree)
     _check_targets(bundle_path, tree_path)
     ignored = _ignored([inside(path, name) for name in (bundle_path, tree_path)], ignore)
-    listing = files.list_checkpoint(path, hashing.ignorer(ignored))
+    listing = files.list_checkpoint(path, hashing.ignorer(ignored), links_within=links_within)
     raise_findings([*listing.strange])
     raise_findings(closure.check_closure(listing))
     digests = hashing.hash_listing(
@@ -150,5 +154,8 @@ def _manifest(
     )
     # Beside a single file lies the whole directory, of which nothing is said.
     return build_manifest(
-        listing.name, shards, ignore_paths=() if listing.is_single_file else ignored
+        listing.name,
+        shards,
+        ignore_paths=() if listing.is_single_file else ignored,
+        allow_symlinks=any(file.target is not None for file in listing.files),
     )

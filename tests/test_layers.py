@@ -22,11 +22,11 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("findings", "processors"),
     # L1
     ("_native", "strict_json"),
-    ("merkle", "paths", "formats"),
+    ("merkle", "paths", "formats", "links"),
     # L2
     ("files", "locations", "atomic"),
     ("hashing",),
-    ("digests",),
+    ("digests", "range_digests"),
     # L3
     ("manifest", "tree_file"),
     # L4

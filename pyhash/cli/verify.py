@@ -56,6 +56,7 @@ def command(
             f"key        {verified.key_hint}",
             f"files      {count}, {amount(verified.size)} in {verified.seconds:.1f} s",
             f"guarantee  {verified.guarantee}: {MEANINGS[verified.guarantee]}",
+            *([f"note       {verified.detail}"] if verified.detail else []),
         ),
         root=root,
         guarantee=verified.guarantee,
@@ -63,4 +64,5 @@ def command(
         files=count,
         bytes=verified.size,
         seconds=verified.seconds,
+        details=dict(verified.details),
     )

@@ -240,8 +240,8 @@ def _load_hint(value: JsonValue, path: str) -> str | None:
     if expect_object(value, "publicKey", path).keys() & {"rawBytes", "keyDetails"}:
         raise FormatError(
             f"{path}: an old form of the bundle, with the public key inside (publicKey.rawBytes, "
-            "written by model-signing before 1.1); this version reads only bundles that name "
-            "their key by its digest, so have it signed again",
+            "written by model-signing before 1.1), which is read only with --accept-historical; "
+            "have it signed again",
             path,
         )
     fields = expect_fields(value, "publicKey", path, required=(), optional=("hint",))
