@@ -91,7 +91,7 @@ def list_checkpoint(
     ignore: Callable[[str], bool],
     *,
     own: Collection[str] = (),
-    links_within: str | None = None,
+    links_within: str | os.PathLike[str] | None = None,
 ) -> Listing:
     """List a checkpoint without following links below it.
 
@@ -110,8 +110,7 @@ def list_checkpoint(
         LimitError: Too many files, or too deep.
     """
     text = os.fspath(location)
-    if links_within is not None:
-        links_within = os.path.realpath(links_within)
+    root_of_links = None if links_within is None else os.path.realpath(links_within)
     with _reading(text):
         status = os.stat(text)
         name = decode_name(os.path.basename(os.path.abspath(text)))
@@ -120,7 +119,7 @@ def list_checkpoint(
                 raise errors.ReadError(f"{text}: neither a directory nor a regular file", text)
             only = CheckpointFile(name, _identity(status))
             return Listing(text, name, True, (only,), ())
-        walk = _Walk(text, ignore, own, links_within)
+        walk = _Walk(text, ignore, own, root_of_links)
         root = os.open(text, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             walk.directory(root, "", 1)
@@ -128,7 +127,7 @@ def list_checkpoint(
             os.close(root)
     walk.files.sort(key=lambda file: file.path.encode("utf-8"))
     walk.strange.sort(key=lambda finding: finding.path)
-    return Listing(text, name, False, tuple(walk.files), tuple(walk.strange), links_within)
+    return Listing(text, name, False, tuple(walk.files), tuple(walk.strange), root_of_links)
 
 
 def subset(listing: Listing, chosen: tuple[CheckpointFile, ...]) -> Listing:
@@ -197,7 +196,8 @@ class _Walk:
         elif kind == stat.S_IFLNK and self.links_within is not None:
             self._link(path, self.links_within)
         elif kind != stat.S_IFDIR:
-            self._refuse(path, f"a {KINDS.get(kind, 'file of unknown kind')}")
+            advice = " (--links-within takes some)" if kind == stat.S_IFLNK else ""
+            self._refuse(path, f"a {KINDS.get(kind, 'file of unknown kind')}{advice}")
         if len(self.files) + len(self.strange) > limits.MAX_CHECKPOINT_FILES:
             raise errors.LimitError(
                 f"{self.location}: more than {limits.MAX_CHECKPOINT_FILES} files", self.location

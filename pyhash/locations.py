@@ -12,6 +12,8 @@ from pyhash.paths import decode_name
 BUNDLE_NAME, TREE_NAME = "model.sig", "model.tree"  # in a checkpoint's directory
 BUNDLE_SUFFIX, TREE_SUFFIX = ".sig", ".tree"  # beside a checkpoint that is one file
 
+# Where Hugging Face's downloader keeps its notes in a directory that it downloaded into.
+DOWNLOAD_METADATA = ".cache/huggingface"
 
 OWN_NAMES = (BUNDLE_NAME, TREE_NAME)  # never part of the checkpoint that they stand in
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pyhash import closure, errors, files, hashing, limits, paths, signing
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
-from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
+from pyhash.locations import DOWNLOAD_METADATA, OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, ShardEntry, load_statement
 from pyhash.merkle import format_root
 from pyhash.policy import Policy
@@ -222,8 +222,17 @@ def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]
             message = f"{file.identity.size} bytes instead of the signed {shard.size}"
             found.append(Finding("size", name, message, str(shard.size), str(file.identity.size)))
     for name in there.keys() - signed.keys():
-        found.append(Finding("unexpected", name, "not signed by anybody; remove it or sign again"))
+        found.append(Finding("unexpected", name, _advice_on_unsigned(name)))
     return found
+
+
+def _advice_on_unsigned(name: str) -> str:
+    if name.startswith(DOWNLOAD_METADATA + "/"):
+        return (
+            "not signed by anybody: a note that Hugging Face's downloader keeps beside the files;"
+            f" --ignore {DOWNLOAD_METADATA} leaves it out"
+        )
+    return "not signed by anybody; remove it or sign again"
 
 
 def _names(manifest: Manifest, listing: files.Listing) -> list[str]:

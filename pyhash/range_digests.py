@@ -149,7 +149,9 @@ def _hash_in_threads(
     pool = ThreadPoolExecutor(options.thread_count(), "pyhash-ranges")
     try:
         futures = {index: pool.submit(hash_one, index) for index in order}
-        _wait(list(futures.values()), lambda: options.progress and options.progress(sum(done), total))
+        _wait(
+            list(futures.values()), lambda: options.progress and options.progress(sum(done), total)
+        )
         return [futures[index].result() for index in range(len(messages))]
     finally:
         # Also when Ctrl-C came, a file failed or progress() raised: leave nothing running.

@@ -95,3 +95,24 @@ def root_option(function: F) -> F:
         metavar="ROOT",
         help="Accept only the checkpoint with this root, as sign and hash print it.",
     )(function)
+
+
+def links_option(function: F) -> F:
+    """Add ``--links-within`` to a command."""
+    return click.option(
+        "--links-within",
+        type=PATH,
+        metavar="DIR",
+        help="Take links to files inside this directory, such as the root of a download cache, for"
+        " the files. Default: links are refused.",
+    )(function)
+
+
+def historical_option(function: F) -> F:
+    """Add a verifier's ``--accept-historical`` to a command."""
+    return click.option(
+        "--accept-historical",
+        is_flag=True,
+        help="Also take bundles of model-signing before 1.1. Risk: some of their signatures are"
+        " over an encoding that can be confused with other signed data, and say less. Sign again.",
+    )(function)

@@ -11,7 +11,15 @@ import click
 
 from pyhash.cli import output
 from pyhash.cli.answer import Answer, answered
-from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
+from pyhash.cli.command import (
+    PATH,
+    answering,
+    bundle_options,
+    historical_option,
+    links_option,
+    public_keys_option,
+    root_option,
+)
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount, printable
 
@@ -29,6 +37,8 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 @public_keys_option
 @bundle_options
 @root_option
+@links_option
+@historical_option
 def command(
     settings: Settings,
     *,
@@ -39,6 +49,8 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     root: str | None,
+    links_within: str | None,
+    accept_historical: bool,
 ) -> Answer:
     """Verify MODEL, then start CMD in the place of this process; otherwise do not start it.
 
@@ -59,6 +71,8 @@ def command(
                 tree=tree,
                 ignore=ignore,
                 root=root,
+                links_within=links_within,
+                accept_historical=accept_historical,
                 options=options,
             )
         if not settings.quiet and settings.format == "text":

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, bundle_options
+from pyhash.cli.command import PATH, answering, bundle_options, links_option
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
+
+if TYPE_CHECKING:
+    from pyhash.manifest import ShardEntry
 
 EXAMPLE = """\
 pyhash keygen publisher
@@ -21,6 +26,7 @@ pyhash sign my-model --key publisher.key"""
 @click.argument("model", type=PATH)
 @click.option("--key", required=True, type=PATH, metavar="K.key", help="Private key to sign with.")
 @bundle_options
+@links_option
 @click.option(
     "--no-file-digests",
     "file_digests",
@@ -36,6 +42,7 @@ def command(
     signature: str | None,
     tree: str | None,
     ignore: tuple[str, ...],
+    links_within: str | None,
     file_digests: bool,
 ) -> Answer:
     """Sign MODEL, a directory or one file: every file, name and size in it.
@@ -55,6 +62,7 @@ def command(
             tree=tree,
             ignore=ignore,
             file_digests=file_digests,
+            links_within=links_within,
             options=options,
         )
     seconds = time.monotonic() - began
@@ -71,10 +79,24 @@ def command(
             f"signature  {result.bundle_path}",
             f"tree       {result.tree_path}",
         ),
+        note=_note(result.manifest.shards),
         root=root,
         key=result.key_hint,
         files=count,
         bytes=result.size,
         seconds=seconds,
         details={"signature": result.bundle_path, "tree": result.tree_path},
+    )
+
+
+def _note(shards: Sequence[ShardEntry]) -> str:
+    """What a publisher may not have meant to sign."""
+    from pyhash.locations import DOWNLOAD_METADATA
+
+    count = sum(shard.path.startswith(DOWNLOAD_METADATA + "/") for shard in shards)
+    if not count:
+        return ""
+    return (
+        f"{count} of the signed files are notes of Hugging Face's downloader, which change with"
+        f" every download: --ignore {DOWNLOAD_METADATA} leaves them out"
     )

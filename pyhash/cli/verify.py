@@ -6,7 +6,15 @@ from __future__ import annotations
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, bundle_options, public_keys_option, root_option
+from pyhash.cli.command import (
+    PATH,
+    answering,
+    bundle_options,
+    historical_option,
+    links_option,
+    public_keys_option,
+    root_option,
+)
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 
@@ -16,6 +24,8 @@ from pyhash.cli.terminal_text import amount
 @public_keys_option
 @bundle_options
 @root_option
+@links_option
+@historical_option
 def command(
     settings: Settings,
     *,
@@ -25,6 +35,8 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     root: str | None,
+    links_within: str | None,
+    accept_historical: bool,
 ) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
@@ -43,6 +55,8 @@ def command(
             tree=tree,
             ignore=ignore,
             root=root,
+            links_within=links_within,
+            accept_historical=accept_historical,
             options=options,
         )
     root = None if verified.root is None else format_root(verified.root)

@@ -43,9 +43,7 @@ from pyhash.strict_json import (
 _SINGLE_FILE = "."  # how the reference tool names the only resource of a single-file model
 
 
-def load_statement(
-    payload: bytes, *, path: str, accept_historical: bool = False
-) -> Manifest:
+def load_statement(payload: bytes, *, path: str, accept_historical: bool = False) -> Manifest:
     """Read a statement strictly. Pure, thread-safe.
 
     Args:
@@ -173,7 +171,9 @@ def _expect_algorithm(value: JsonValue, how: Serialization, where: str, path: st
     word = expect_string(value, where, path)
     if word not in how.algorithms():
         expected = " or ".join(map(repr, how.algorithms()))
-        raise format_error(f"{where} is {show(word)}, and not {expected} as serialization says", path)
+        raise format_error(
+            f"{where} is {show(word)}, and not {expected} as serialization says", path
+        )
 
 
 def _expect_word(value: JsonValue, only: str, where: str, path: str) -> None:

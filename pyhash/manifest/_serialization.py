@@ -28,6 +28,7 @@ from pyhash.strict_json import (
 DIGEST_BYTES = {"sha256": 32, "blake2b": 64, "blake3": 32}
 METHODS = ("files", "shards")
 DEFAULT_RANGE_BYTES = 1_000_000_000  # where shard_size is not there (OMS v1.0)
+_HEX = re.compile(r"[0-9a-f]*")
 # A file name may have colons; the last two fields are the range.
 _RANGE_NAME = re.compile(r"(.+):(0|[1-9][0-9]{0,15}):([1-9][0-9]{0,15})", re.DOTALL)
 
@@ -103,10 +104,13 @@ def _load_range_bytes(value: JsonValue, path: str) -> int:
     """Read ``shard_size``: the specification has an integer, the reference tool writes 1000.0."""
     if value is None:
         return DEFAULT_RANGE_BYTES
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or value != int(value) or not 1 <= value <= limits.MAX_SHARD_BYTES:  # type: ignore[arg-type,operator]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
         raise format_error("serialization.shard_size is not a whole number of bytes", path)
-    return int(value)  # type: ignore[arg-type]
+    if not 1 <= value <= limits.MAX_SHARD_BYTES:
+        raise format_error(
+            "serialization.shard_size is not a whole number of bytes in bounds", path
+        )
+    return int(value)
 
 
 def load_digest(value: JsonValue, where: str, path: str, *, nbytes: int = 32) -> bytes:
@@ -116,7 +120,7 @@ def load_digest(value: JsonValue, where: str, path: str, *, nbytes: int = 32) ->
         FormatError: It is spelled otherwise or of another length.
     """
     text = expect_string(value, where, path)
-    if re.fullmatch(r"[0-9a-f]{%d}" % (2 * nbytes), text) is None:
+    if len(text) != 2 * nbytes or _HEX.fullmatch(text) is None:
         raise format_error(f"{where} is {show(text)}, not {2 * nbytes} lowercase hex digits", path)
     return bytes.fromhex(text)
 

@@ -222,9 +222,7 @@ def test_single_file_in_both_spellings(
 ) -> None:
     path = tmp_path / "alone.bin"
     path.write_bytes(b"z" * 2500)
-    sign_statement(
-        statement({name: b"z" * 2500}, "sha256", size), keys, tmp_path / "alone.bin.sig"
-    )
+    sign_statement(statement({name: b"z" * 2500}, "sha256", size), keys, tmp_path / "alone.bin.sig")
     assert pyhash.verify(path, keys=[keys.public]).size == 2500
     mutations.flip_byte(path, 0)
     with pytest.raises(errors.DigestMismatchError):

@@ -252,6 +252,8 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "tree",
         "ignore",
         "root",
+        "links_within",
+        "accept_historical",
         "guarantee",
         "options",
     ]
