@@ -120,6 +120,21 @@ def given_policy(
     return policy
 
 
+def check_ignored(ignore: Sequence[str]) -> None:
+    """Refuse ignored paths that reach outside, or hold a pattern, or one string for a list of them.
+
+    Raises:
+        UsageError: One of them does.
+    """
+    if isinstance(ignore, str):
+        raise errors.UsageError("give ignored paths as a list, not as one string")
+    for one in ignore:
+        try:
+            paths.check_ignored_path(one)
+        except errors.FormatError as error:
+            raise errors.UsageError(f"cannot ignore this path: {error}") from error
+
+
 def load_signed(
     bundle_path: str, policy: Policy, *, accept_historical: bool = False
 ) -> tuple[Manifest, str]:

@@ -113,11 +113,12 @@ def _whole_files(listing: files.Listing, options: hashing.Options) -> list[bytes
             listing, options=options, span_nodes=False, file_digests=True
         )
     except errors.TruncatedError as error:
-        raise _became_shorter(error.path or "") from error
+        raise became_shorter(error.path or "") from error
     return [digest.file_digest or b"" for digest in digests]
 
 
-def _became_shorter(path: str) -> errors.ChangedWhileReadError:
+def became_shorter(path: str) -> errors.ChangedWhileReadError:
+    """Return the refusal of a file that ended before the bytes that it had. Raises nothing."""
     finding = Finding("changed", path, "became shorter while it was being read")
     return errors.ChangedWhileReadError(f"{path}: {finding.message}", (finding,))
 
@@ -197,7 +198,7 @@ def _read(path: str, descriptor: int, view: memoryview, offset: int) -> int:
         message = f"{path}: {error.strerror} at byte {offset}"
         raise errors.ReadError(message, path, error.errno, offset) from error
     if count == 0:
-        raise _became_shorter(path)
+        raise became_shorter(path)
     return count
 
 

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pyhash"
 ROWS: tuple[tuple[str, ...], ...] = (
     # L0
     ("errors", "limits"),
-    ("findings", "processors"),
+    ("digest_list", "findings", "processors"),
     # L1
     ("_native", "strict_json"),
     ("merkle", "paths", "formats", "links"),
@@ -38,6 +38,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("opening",),
     ("guarantees",),
     ("sign_checkpoint", "verify_checkpoint"),
+    ("interchange",),
     # L7
     ("gate",),
     # The one way in, which only re-exports, and what stands on it

@@ -75,17 +75,22 @@ def ignore_option(function: F) -> F:
     )(function)
 
 
-def public_keys_option(function: F) -> F:
+def public_keys_option(function: F, *, required: bool = True) -> F:
     """Add a verifier's ``--key`` to a command."""
     return click.option(
         "--key",
         "keys",
         multiple=True,
-        required=True,
+        required=required,
         type=PATH,
         metavar="K.pub",
         help="Public key to trust. Repeatable: any one of them may have signed.",
     )(function)
+
+
+def optional_keys_option(function: F) -> F:
+    """Add ``--key`` to a command that has another way to go; it must refuse having neither."""
+    return public_keys_option(function, required=False)
 
 
 def root_option(function: F) -> F:

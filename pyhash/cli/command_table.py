@@ -13,6 +13,7 @@ COMMANDS = {
     "verify": ("verify", "Check every byte of a checkpoint against its signature."),
     "run": ("run", "Start a command only if a checkpoint verifies."),
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
+    "export": ("export", "Write the list of digests that another tool takes."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
     "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),
     "completion": ("completion", "Print the completion script for a shell."),

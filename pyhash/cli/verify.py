@@ -12,16 +12,23 @@ from pyhash.cli.command import (
     bundle_options,
     historical_option,
     links_option,
-    public_keys_option,
+    optional_keys_option,
     root_option,
 )
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
+from pyhash.cli.unsigned_list import compare, list_options
+from pyhash.errors import UsageError
+
+EXAMPLE = """\
+pyhash verify my-model --key publisher.pub
+pyhash verify my-model --from SHA256SUMS"""
 
 
-@answering("verify", example="pyhash verify my-model --key publisher.pub")
+@answering("verify", example=EXAMPLE)
 @click.argument("model", type=PATH)
-@public_keys_option
+@optional_keys_option
+@list_options
 @bundle_options
 @root_option
 @links_option
@@ -31,6 +38,8 @@ def command(
     *,
     model: str,
     keys: tuple[str, ...],
+    source: str | None,
+    ignore_missing: bool,
     signature: str | None,
     tree: str | None,
     ignore: tuple[str, ...],
@@ -42,7 +51,19 @@ def command(
 
     Exit code 0: verified. 1: refused, the answer is no. 3: it could not be checked. Files that
     nobody signed are refused unless --ignore names them.
+
+    With --from instead of --key, MODEL is compared with a list that nobody signed. That finds
+    damage and proves no publisher: the result is "matches", never "verified".
     """
+    if source is not None or ignore_missing:
+        if keys or signature or tree or root or accept_historical or source is None:
+            raise UsageError(
+                "--from compares with an unsigned list: it takes --ignore, --ignore-missing and"
+                " --links-within, and no key, bundle, tree file or root"
+            )
+        return compare(settings, model, source, ignore, ignore_missing, links_within)
+    if not keys:
+        raise UsageError("whose signature? Give --key, or --from for a list that nobody signed")
     from pyhash import verify
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
