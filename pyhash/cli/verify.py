@@ -63,7 +63,7 @@ def command(
             )
         return compare(settings, model, source, ignore, ignore_missing, links_within)
     if not keys:
-        raise UsageError("whose signature? Give --key, or --from for a list that nobody signed")
+        raise UsageError("Missing option '--key', or --from for a list that nobody signed")
     from pyhash import verify
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
