@@ -179,7 +179,8 @@ def _hash_message(
     hashers = {name: ALGORITHMS[name].new(length) for name in message.algorithms}
     view = memoryview(bytearray(min(length, BUFFER_BYTES)))
     with files.open_files(listing, (file,)) as (descriptor,):
-        for start, end in message.ranges or ((0, file.identity.size),):
+        ranges = ((0, length),) if message.ranges is None else message.ranges
+        for start, end in ranges:
             while start < end:
                 count = _read(file.path, descriptor, view[: end - start], start)
                 for hasher in hashers.values():
