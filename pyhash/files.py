@@ -196,8 +196,8 @@ class _Walk:
         elif kind == stat.S_IFLNK and self.links_within is not None:
             self._link(path, self.links_within)
         elif kind != stat.S_IFDIR:
-            advice = " (--links-within takes some)" if kind == stat.S_IFLNK else ""
-            self._refuse(path, f"a {KINDS.get(kind, 'file of unknown kind')}{advice}")
+            advice = "; --links-within takes some links" if kind == stat.S_IFLNK else ""
+            self._refuse(path, f"a {KINDS.get(kind, 'file of unknown kind')}", advice)
         if len(self.files) + len(self.strange) > limits.MAX_CHECKPOINT_FILES:
             raise errors.LimitError(
                 f"{self.location}: more than {limits.MAX_CHECKPOINT_FILES} files", self.location
@@ -215,11 +215,10 @@ class _Walk:
         status = os.stat(target, follow_symlinks=False)
         self.files.append(CheckpointFile(path, _identity(status), target))
 
-    def _refuse(self, path: str, what: str) -> None:
+    def _refuse(self, path: str, what: str, advice: str = "") -> None:
         shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
-        self.strange.append(
-            Finding("unexpected", shown, f"{what}: only regular files can be part of a checkpoint")
-        )
+        message = f"{what}: only regular files can be part of a checkpoint{advice}"
+        self.strange.append(Finding("unexpected", shown, message))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ what no list may say: a path that leads out, a file twice, too many files, no fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyhash import hashing, limits
@@ -197,8 +197,3 @@ def load_hex(text: str, algorithm: str, where: str, source: str) -> bytes:
     if len(text) != 2 * nbytes or not set(text) <= set("0123456789abcdefABCDEF"):
         raise FormatError(f"{source}: {where} is {show(text)}, not {2 * nbytes} hex digits", source)
     return bytes.fromhex(text)
-
-
-def whole_files(lines: Sequence[tuple[str, bytes]]) -> tuple[Expected, ...]:
-    """Return entries of (path, SHA-256). Raises nothing."""
-    return tuple(Expected(path, (("sha256", digest),)) for path, digest in lines)

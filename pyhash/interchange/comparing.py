@@ -17,7 +17,7 @@ from pyhash.errors import Finding
 from pyhash.findings import raise_findings
 from pyhash.interchange import gguf_hash
 from pyhash.interchange._base import ALL_TENSORS, Expected, ExpectedDigests
-from pyhash.interchange._kinds import KINDS, find_kind
+from pyhash.interchange._kinds import find_kind
 from pyhash.locations import inside
 from pyhash.opening import check_ignored
 
@@ -228,8 +228,3 @@ def _compare_root(listing: files.Listing, root: bytes, options: hashing.Options)
         message = "another root than the list has: a file differs, is missing, or is too many"
         raise_findings([Finding("digest", listing.name, message, *texts)])
     return sum(one.size for one in digests)
-
-
-def describe_kind(name: str) -> tuple[str, str]:
-    """Return what a match of this kind says, and what it does not. Raises nothing."""
-    return KINDS[name].covers, KINDS[name].leaves_out

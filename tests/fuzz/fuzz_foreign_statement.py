@@ -58,7 +58,9 @@ def seeds() -> list[bytes]:
         _statement(ranges, "sha256", method="shards", shard_size=1000),
         _statement(
             *(ranges, "blake2b"),
-            method="shards", shard_size=1000.0, algorithm="blake2b-sharded-1000",
+            method="shards",
+            shard_size=1000.0,
+            algorithm="blake2b-sharded-1000",
         ),
         _statement(["a", "b/c"], "blake3", method="files"),
         _statement([".:0:9"], "sha256", method="shards"),

@@ -54,6 +54,7 @@ def seeds() -> list[bytes]:
         f"SHA256 (a) = {_HEX}\nSHA1 (b) = {_SHA1}\n",
         f"sha256    {_HEX}  m.gguf:t\nsha256    {_HEX}  m.gguf\n",
         f"{_SHA1}\n{_HEX}\n1712656091.123\n",
+        f'model_manifest:\n  name: "x"\n  hash: "sha256:{_HEX}"\n',
     ]
     return [*(json.dumps(one).encode() for one in values), *(one.encode() for one in texts), b"{"]
 

@@ -36,6 +36,12 @@ def flat(**more: Any) -> bytes:
     return json.dumps({"model_manifest": {**fields, "hash": f"sha256:{HEX}", **more}}).encode()
 
 
+def flat_lines(**more: str) -> bytes:
+    fields = {**dict.fromkeys(flat_manifest.FIELDS, 'a "b"'), "hash": f"sha256:{HEX}", **more}
+    lines = [f"  {name}: {json.dumps(text)}\n" for name, text in fields.items()]
+    return "".join(["model_manifest:\n", *lines]).encode()
+
+
 def layer(path: str = "a", **more: Any) -> dict[str, Any]:
     return {
         "mediaType": "application/vnd.cncf.model.weight.v1.raw",
@@ -92,6 +98,10 @@ ACCEPTED: list[tuple[str, bytes, tuple[Expected, ...]]] = [
     ("oci", image(layer(annotations={"org.opencontainers.image.title": "b"})), (whole("b", 3),)),
     ("flat-manifest", flat(), (whole("model"),)),
     ("flat-manifest", flat(hash=f"pyhash-v1:{HEX}"), ()),
+    ("flat-manifest", flat_lines(hash=f"pyhash-v1:{HEX}"), ()),
+    ("flat-manifest", flat_lines().removesuffix(b"\n"), (whole("model"),)),
+    ("flat-manifest", b'{"model_manifest": {"name": "x", "hash": "sha256:%s"}}' % HEX.encode(),
+     (whole("model"),)),
 ]  # fmt: skip
 
 
@@ -171,6 +181,12 @@ REFUSED: list[tuple[str, bytes, str]] = [
         (b"{}", "no field 'model_manifest'"),
         (b'{"model_manifest": {}}', "no field 'name'"),
         (flat(extra="x"), "unknown field 'extra'"),
+        (flat_lines(extra="x"), "unknown field 'extra'"),
+        (flat_lines() + b'  name: "x"\n', "line 8"),
+        (b"model_manifest:\n  name: x\n", "line 2"),
+        (b'model_manifest:\n  name: "x" # y\n', "line 2"),
+        (b'model_manifest:\n  name: "x"y"\n', "not JSON"),
+        (b'model_manifest:\n  name: "x"\n', "no field 'hash'"),
         (flat(name=1), "not a string"),
         (flat(hash=HEX), "neither a root nor"),
         (flat(hash=f"sha256:{SHA1}"), "not 64 hex"),
@@ -214,6 +230,7 @@ def test_cap_of_lines(kind: str, data: bytes, monkeypatch: pytest.MonkeyPatch) -
         ("gguf-hash", "MAX_DIGEST_LIST_BYTES", f"xxh3 {XXH}  a".encode()),
         ("oci", "MAX_OCI_JSON_BYTES", image(layer())),
         ("flat-manifest", "MAX_FLAT_MANIFEST_BYTES", flat()),
+        ("flat-manifest", "MAX_FLAT_MANIFEST_BYTES", flat_lines()),
     ],
 )
 def test_cap_of_bytes(
@@ -337,7 +354,7 @@ LOOKS = {
     "sglang": [b' {"files": {}}', b'{"checksums": {}}'],
     "gguf-hash": [f"sha256    {HEX}  a\n".encode(), f"xxh64     {XXH}  a:b\n".encode()],
     "oci": [image(layer())],
-    "flat-manifest": [flat()],
+    "flat-manifest": [flat(), flat_lines()],
 }
 
 
