@@ -26,8 +26,9 @@ if TYPE_CHECKING:
         hash_checkpoint,
         hash_file,
     )
+    from pyhash.manifest import Release
     from pyhash.merkle import format_root, parse_root
-    from pyhash.policy import Policy
+    from pyhash.policy import Policy, PolicyFile
     from pyhash.sign_checkpoint import SignResult, sign
     from pyhash.verify_checkpoint import Verified, verify
 
@@ -40,7 +41,9 @@ _HOMES = {
     "Finding": "errors",
     "Options": "hashing",
     "Policy": "policy",
+    "PolicyFile": "policy",
     "PyhashError": "errors",
+    "Release": "manifest",
     "ShardDigest": "hashing",
     "SignResult": "sign_checkpoint",
     "UsageError": "errors",
@@ -62,7 +65,9 @@ __all__ = [
     "Finding",
     "Options",
     "Policy",
+    "PolicyFile",
     "PyhashError",
+    "Release",
     "ShardDigest",
     "SignResult",
     "UsageError",

@@ -14,7 +14,9 @@ start; they need different people to act.
     │   ├── SizeMismatchError        a file has another size than the signed one
     │   ├── DigestMismatchError      a file has other bytes than the signed ones
     │   ├── ChangedWhileReadError    a file changed between opening and the end of hashing
-    │   └── ClosureError             what is signed could lead a loader to something else
+    │   ├── ClosureError             what is signed could lead a loader to something else
+    │   ├── LogError                 a transparency log is not the one that it was, or lacks a proof
+    │   └── ProvenanceError          a step of the life cycle is missing, forged or not accepted
     ├── CheckError                   could not check: refuse too (exit code 3)
     │   ├── FormatError              bytes that do not follow their format
     │   │   └── LimitError           a size or count above its cap (limits.py)
@@ -22,6 +24,7 @@ start; they need different people to act.
     │   │   └── TruncatedError       a file ended before the bytes that were asked for
     │   ├── WriteError               the operating system would not write a file
     │   ├── KeyFileError             a key that cannot be read, or must not be used
+    │   ├── PolicyFileError          a policy, or what it names, cannot be read or must not be used
     │   ├── DependencyError          a library that this request needs is not installed
     │   ├── EngineError              the native engine refused or failed
     │   └── CancelledError           the caller asked to stop before the answer was known
@@ -128,6 +131,16 @@ class ClosureError(VerificationError):
     """
 
 
+class LogError(VerificationError):
+    """A log was truncated, forked, reordered or rewritten, or a proof of it does not hold."""
+
+
+class ProvenanceError(VerificationError):
+    """A statement about a checkpoint's life is missing, stands twice, is about another checkpoint,
+    or is not what the requirements accept.
+    """
+
+
 class CheckError(PyhashError):
     """The answer could not be found out. Never raised directly.
 
@@ -194,6 +207,12 @@ class WriteError(CheckError):
 
 class KeyFileError(CheckError):
     """A key that cannot be read, is of a kind we do not take, or must not be used."""
+
+
+class PolicyFileError(CheckError):
+    """A policy file that cannot be read or understood, or that others could change; or the same of
+    what it names.
+    """
 
 
 class DependencyError(CheckError):

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate before a start: a command runs in place of this process, or does not run at all.
 
-It accepts a ``Verified`` and nothing else, and looks once more, by name, size, inode and times,
+It accepts a ``Verified`` and looks once more, by name, size, inode and times,
 whether the files are still those that were hashed. Between that look and the child's own reading
 there is a gap that only reading into verified memory, or fs-verity, can close: the guarantee is
 ``content``, not ``loaded``.
+
+The only other way through is a ``Waiver``, which a rule of a policy file with mode ``warn`` or
+``off`` makes.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import NoReturn
 from pyhash import files, hashing
 from pyhash.errors import Finding, UsageError
 from pyhash.findings import raise_findings
+from pyhash.policy import Waiver
 from pyhash.verify_checkpoint import Verified, expect_verified
 
 
@@ -68,6 +72,23 @@ def check_unchanged(verified: Verified) -> None:
     )
 
 
+def start_unverified(waiver: Waiver, arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by a command although nothing was verified, as a policy's rule allows.
+
+    Whoever calls this tells the user first, and under another name than ``verified``.
+
+    Args:
+        waiver: What only a rule with mode ``warn`` or ``off`` gives.
+        arguments: The command and its arguments.
+
+    Raises:
+        UsageError: Not a ``Waiver``, no such program, or the system refused to run it.
+    """
+    if type(waiver) is not Waiver:
+        raise UsageError(f"this takes a Waiver, not a {type(waiver).__name__}")
+    _replace_process(find_command(arguments), arguments)
+
+
 def start(verified: Verified, arguments: Sequence[str]) -> NoReturn:
     """Replace this process by a command.
 
@@ -82,6 +103,10 @@ def start(verified: Verified, arguments: Sequence[str]) -> NoReturn:
     verified = expect_verified(verified)
     program = find_command(arguments)
     check_unchanged(verified)
+    _replace_process(program, arguments)
+
+
+def _replace_process(program: str, arguments: Sequence[str]) -> NoReturn:
     try:
         os.execv(program, list(arguments))  # noqa: S606 - replacing this process is the point
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument

@@ -17,8 +17,35 @@ MAX_PATH_DEPTH = 64  # components of one path
 MAX_BUNDLE_BYTES = 1 << 30  # a million files at about 500 bytes each, in base64
 MAX_TREE_FILE_BYTES = 1 << 30  # 32 TiB of checkpoint
 MAX_SIGNATURES = 16  # signatures in one envelope
-MAX_KEY_FILE_BYTES = 1 << 16  # PEM text of one key
+MAX_CERTIFICATES = 16  # certificates of one chain, or log entries, in one bundle
+MAX_KEY_FILE_BYTES = 1 << 16  # PEM text of one key, or of a few certificates
+MAX_CRL_BYTES = 1 << 25  # a certificate revocation list; the largest public ones have 20 MB
+MAX_TRUST_ROOT_BYTES = 1 << 22  # a Sigstore trusted root; the public one has 7 kB
+MAX_PASSPHRASE_BYTES = 1024  # one line
+MAX_RELEASE_NAME_BYTES = 256  # UTF-8 bytes of the name that releases are counted under
+MAX_COSIGNATURES = 64  # bundles beside the first
+MAX_POLICY_BYTES = 1 << 18  # one policy file
+MAX_POLICY_RULES = 1000  # rules of one policy file
+MAX_RULE_SIGNERS = 64  # keys and identities of one rule
+MAX_AGE_SECONDS = 100 * 366 * 86_400  # a century: longer is a slip of the pen
+MAX_STATE_BYTES = 1 << 14  # one file of remembered releases
 MAX_DIGEST_LIST_BYTES = 1 << 28  # list of sha256sum's kind: a million files at 256 bytes each
+
+# --- transparency log -----------------------------------------------------------------------
+MAX_LOG_ENTRY_BYTES = (1 << 16) - 1  # the format's own cap: a 16-bit length stands before each
+MAX_LOG_SIZE = 1 << 48  # entries of one log
+MAX_NOTE_BYTES = 1 << 16  # one signed note: a checkpoint with its co-signatures
+MAX_NOTE_SIGNATURES = 64  # signatures of one note
+MAX_PROOF_HASHES = 64  # hashes of one inclusion proof: a tree of 2**64 entries
+MAX_BATCH_BYTES = 1 << 28  # entries of one append together, each with its two bytes of length
+
+# --- provenance -----------------------------------------------------------------------------
+MAX_PROVENANCE_FILE_BYTES = 1 << 28  # model.provenance.jsonl and model.proofs.jsonl
+MAX_STATEMENTS = 4096  # statements of one checkpoint and its ancestors
+MAX_STATEMENT_BYTES = 1 << 22  # one statement
+MAX_DEPENDENCIES = 4096  # parents, data sets and other materials of one step
+MAX_LINEAGE_DEPTH = 256  # steps from a checkpoint to its first ancestor
+MAX_MODEL_CARD_BYTES = 1 << 20  # README.md with front matter
 
 # --- JSON -----------------------------------------------------------------------------------
 MAX_JSON_DEPTH = 64  # nested arrays and objects

@@ -11,11 +11,15 @@ from pyhash.paths import decode_name
 
 BUNDLE_NAME, TREE_NAME = "model.sig", "model.tree"  # in a checkpoint's directory
 BUNDLE_SUFFIX, TREE_SUFFIX = ".sig", ".tree"  # beside a checkpoint that is one file
+# Signed statements about its life, and proofs that they are in a log: one JSON text a line.
+PROVENANCE_NAME, PROOFS_NAME = "model.provenance.jsonl", "model.proofs.jsonl"
+PROVENANCE_SUFFIX, PROOFS_SUFFIX = ".provenance.jsonl", ".proofs.jsonl"
 
 # Where Hugging Face's downloader keeps its notes in a directory that it downloaded into.
 DOWNLOAD_METADATA = ".cache/huggingface"
 
-OWN_NAMES = (BUNDLE_NAME, TREE_NAME)  # never part of the checkpoint that they stand in
+# Never part of the checkpoint that they stand in.
+OWN_NAMES = (BUNDLE_NAME, TREE_NAME, PROVENANCE_NAME, PROOFS_NAME)
 
 
 def default_bundle(path: str | os.PathLike[str]) -> str:
@@ -30,6 +34,20 @@ def default_tree(path: str | os.PathLike[str]) -> str:
     if os.path.isdir(path):
         return os.path.join(path, TREE_NAME)
     return os.fspath(path) + TREE_SUFFIX
+
+
+def default_provenance(path: str | os.PathLike[str]) -> str:
+    """Return where the statements about a checkpoint lie. Raises nothing."""
+    if os.path.isdir(path):
+        return os.path.join(path, PROVENANCE_NAME)
+    return os.fspath(path) + PROVENANCE_SUFFIX
+
+
+def default_proofs(path: str | os.PathLike[str]) -> str:
+    """Return where the proofs lie that statements about a checkpoint are logged. Raises nothing."""
+    if os.path.isdir(path):
+        return os.path.join(path, PROOFS_NAME)
+    return os.fspath(path) + PROOFS_SUFFIX
 
 
 def places(
@@ -66,7 +84,7 @@ def check_keys_outside(
 
     Args:
         path: The checkpoint.
-        keys: Key files.
+        keys: Key files, policy files.
 
     Raises:
         UsageError: One of them lies inside.
@@ -75,5 +93,6 @@ def check_keys_outside(
         name = os.fspath(key)
         if os.path.isdir(path) and inside(path, os.path.realpath(name)) is not None:
             raise UsageError(
-                f"{name}: lies inside the checkpoint {os.fspath(path)}; keep keys apart"
+                f"{name}: lies inside the checkpoint {os.fspath(path)}; keep keys apart, and"
+                " policies"
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,9 +16,15 @@ from pyhash.errors import Finding
 from pyhash.findings import raise_findings
 from pyhash.locations import DOWNLOAD_METADATA, OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, ShardEntry, load_statement
-from pyhash.merkle import format_root
-from pyhash.policy import Policy
-from pyhash.signing import historical
+from pyhash.policy import (
+    Policy,
+    PolicyFile,
+    Requirement,
+    check_requirements,
+    judge,
+    recall_release,
+)
+from pyhash.signing import Identity, historical
 
 EMPTY_DIGEST = hashlib.sha256().digest()
 
@@ -30,8 +37,10 @@ class Opened:
 
     Attributes:
         location: The checkpoint as the caller named it.
+        policy: What it was held against.
         manifest: What was signed.
         key_hint: The trusted key that signed: SHA-256 of its public PEM, hex.
+        signers: Everybody trusted who signed, each once.
         listing: The files, one for each of ``manifest.shards`` and in their order.
         ignored: Paths that were left out.
         own: Paths where the bundle and the tree file may lie; left out as regular files.
@@ -41,8 +50,10 @@ class Opened:
     """
 
     location: str
+    policy: Policy
     manifest: Manifest
     key_hint: str
+    signers: tuple[Identity, ...]
     listing: files.Listing
     ignored: tuple[str, ...]
     own: tuple[str, ...]
@@ -61,6 +72,7 @@ def open_checkpoint(
     *,
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
     links_within: str | os.PathLike[str] | None = None,
     accept_historical: bool = False,
 ) -> Opened:
@@ -73,6 +85,7 @@ def open_checkpoint(
         policy: Whom to trust, and what may be there unsigned.
         signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
         tree: The tree file; None: likewise.
+        cosignatures: Further bundles over the same statement; every one of them must hold.
         links_within: A directory that links to files may lead into; None: links are refused.
         accept_historical: Also read bundles that model-signing wrote before version 1.1.
 
@@ -82,42 +95,63 @@ def open_checkpoint(
     Raises:
         VerificationError: No; the subclass says why.
         CheckError: The answer could not be found out.
+        UsageError: The policy, or what it was read from, lies inside the checkpoint.
     """
     files.check_there(path)
+    check_keys_outside(path, policy.files)
     bundle_path, tree_path = places(path, signature, tree)
-    manifest, key_hint = load_signed(  # 1, 2
-        bundle_path, policy, accept_historical=accept_historical
+    signed = inspect_signed(  # 1, 2
+        bundle_path,
+        policy,
+        location=path,
+        cosignatures=cosignatures,
+        accept_historical=accept_historical,
     )
-    ignored = ignored_paths(manifest, policy)
-    own = own_paths(manifest, [inside(path, bundle_path), inside(path, tree_path)])
+    check_requirements(signed.requirements, bundle_path)
+    ignored = ignored_paths(signed.manifest, policy)
+    ours = (bundle_path, tree_path, *(os.fspath(one) for one in cosignatures))
+    own = own_paths(signed.manifest, [inside(path, name) for name in ours])
     listing = files.list_checkpoint(  # 3
         path, hashing.ignorer(ignored), own=own, links_within=links_within
     )
-    manifest = _with_empty_files(manifest, listing)
+    manifest = _with_empty_files(signed.manifest, listing)
     raise_findings(compare_listing(manifest, listing))
     doubts = tuple(closure.check_closure(listing))  # 4
-    return Opened(os.fspath(path), manifest, key_hint, listing, ignored, own, tree_path, doubts)
+    return Opened(
+        location=os.fspath(path),
+        policy=policy,
+        manifest=manifest,
+        key_hint=signed.key_hint,
+        signers=signed.signers,
+        listing=listing,
+        ignored=ignored,
+        own=own,
+        tree_path=tree_path,
+        doubts=doubts,
+    )
 
 
 def given_policy(
     path: str | os.PathLike[str],
-    policy: Policy | None,
+    policy: Policy | PolicyFile | None,
     keys: Sequence[str | os.PathLike[str]],
     ignore: Sequence[str],
     root: str | None,
 ) -> Policy:
-    """Return the policy that a caller gave, whole or as keys, ignored paths and a root.
+    """Return the policy that a caller gave: whole, as a file of rules, or as keys, ignored paths
+    and a root.
 
     Raises:
+        PolicyError: No rule of the file is for this checkpoint.
         UsageError: Neither keys nor a policy, or both, or a key out of the checkpoint itself.
         KeyFileError: A key cannot be read, or is of a kind we do not take.
     """
     if policy is None:
-        check_keys_outside(path, keys)
+        check_keys_outside(path, [file for key in keys for file in signing.key_files(key)])
         return Policy.from_key_files(keys, ignore=ignore, root=root)
     if keys or ignore or root is not None:
         raise errors.UsageError("give a policy, or keys, ignored paths and a root, not both")
-    return policy
+    return policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
 
 
 def check_ignored(ignore: Sequence[str]) -> None:
@@ -135,23 +169,115 @@ def check_ignored(ignore: Sequence[str]) -> None:
             raise errors.UsageError(f"cannot ignore this path: {error}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What trusted signers signed, before anything is decided about it.
+
+    Attributes:
+        manifest: What was signed.
+        payload: The exact bytes of it.
+        key_hint: The trusted key that made the bundle's signature.
+        signers: Independent signers, each once.
+        requirements: What the policy requires, met or not.
+    """
+
+    manifest: Manifest
+    payload: bytes
+    key_hint: str
+    signers: tuple[Identity, ...]
+    requirements: tuple[Requirement, ...]
+
+
 def load_signed(
-    bundle_path: str, policy: Policy, *, accept_historical: bool = False
+    bundle_path: str,
+    policy: Policy,
+    *,
+    location: str | os.PathLike[str] = "",
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
 ) -> tuple[Manifest, str]:
     """Steps 1 and 2: read the bundle strictly, check who signed it, and only then look inside.
 
     Args:
         bundle_path: The bundle.
         policy: Whom to trust.
-        accept_historical: Also read bundles that model-signing wrote before version 1.1.
+        location: The checkpoint, where the policy does not say which one it is for.
+        cosignatures: Further bundles over the same statement; every one of them must hold.
 
     Returns:
         The manifest, and the hint of the key that signed it.
 
     Raises:
         UnsignedError: There is no bundle.
-        SignatureError: No trusted key signed it.
-        PolicyError: It is signed, but of another checkpoint than the one that is accepted.
+        SignatureError: No trusted key signed it, or one of the co-signatures.
+        PolicyError: It is signed, but has expired, or is not what the policy accepts.
+        PolicyFileError: What was accepted before cannot be found out.
+        FormatError, LimitError, ReadError: It cannot be read, or is not what it should be.
+    """
+    signed = inspect_signed(bundle_path, policy, location=location, cosignatures=cosignatures)
+    check_requirements(signed.requirements, bundle_path)
+    return signed.manifest, signed.key_hint
+
+
+def inspect_signed(
+    bundle_path: str,
+    policy: Policy,
+    *,
+    location: str | os.PathLike[str] = "",
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
+    accept_historical: bool = False,
+) -> Signed:
+    """Do all of ``load_signed`` but refuse what the policy does not accept: for explanations.
+
+    Args:
+        bundle_path, policy, location, cosignatures: As for ``load_signed``.
+        accept_historical: Also read bundles that model-signing wrote before version 1.1.
+
+    Returns:
+        What was signed, and what the policy requires of it.
+
+    Raises:
+        UnsignedError, SignatureError, PolicyFileError, FormatError, LimitError, ReadError: As
+            ``load_signed``.
+    """
+    if not policy.keys:
+        raise errors.PolicyError(f"{policy.rule} trusts nobody, so that nothing can be verified")
+    if len(cosignatures) > limits.MAX_COSIGNATURES:
+        raise errors.LimitError(
+            f"{len(cosignatures)} co-signatures, above the cap of {limits.MAX_COSIGNATURES}"
+        )
+    keys = historical.accepting(policy.keys) if accept_historical else policy.keys
+    bundle = read_bundle(bundle_path, accept_historical=accept_historical)
+    verified = signing.verify_envelope(bundle, keys, path=bundle_path)
+    signers = [verified.signer]
+    for place in [os.fspath(one) for one in cosignatures]:
+        other = signing.verify_envelope(read_bundle(place), policy.keys, path=place)
+        if other.payload != verified.payload:
+            raise errors.SignatureError(f"{place}: over another statement than {bundle_path}")
+        signers.append(other.signer)
+    manifest = load_statement(
+        verified.payload, path=bundle_path, accept_historical=accept_historical
+    )
+    independent = signing.distinct_signers(signers)
+    requirements = judge(
+        policy,
+        manifest,
+        len(independent),
+        now=int(time.time()),
+        remembered=recall_release(policy, os.fspath(location)),
+    )
+    hint = verified.signer.fingerprint
+    return Signed(manifest, verified.payload, hint, independent, requirements)
+
+
+def read_bundle(bundle_path: str, *, accept_historical: bool = False) -> signing.Bundle:
+    """Read a bundle strictly; nothing of it is checked.
+
+    Args:
+        bundle_path: The file.
+        accept_historical: Also one that model-signing wrote before version 1.1.
+
+    Raises:
+        UnsignedError: There is no such file.
         FormatError, LimitError, ReadError: It cannot be read, or is not what it should be.
     """
     try:
@@ -163,22 +289,9 @@ def load_signed(
                 " elsewhere (--signature)"
             ) from error
         raise
-    keys = policy.keys
     if accept_historical:
         data = historical.modernize_bundle(data, bundle_path)
-        keys = tuple(historical.HistoricalVerifier(key) for key in keys)
-    bundle = signing.load_bundle(data, bundle_path)
-    verified = signing.verify_envelope(bundle, keys, path=bundle_path)
-    manifest = load_statement(
-        verified.payload, path=bundle_path, accept_historical=accept_historical
-    )
-    if policy.root not in (None, manifest.root):
-        found = "none" if manifest.root is None else format_root(manifest.root)
-        raise errors.PolicyError(
-            f"{bundle_path}: validly signed, but its root is {found}, and only"
-            f" {format_root(policy.root or b'')} is accepted"
-        )
-    return manifest, verified.key.hint
+    return signing.load_bundle(data, bundle_path)
 
 
 def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ that it is found by the publisher and not by the fleet.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from pyhash import atomic, closure, files, hashing, limits, paths, signing, tree
 from pyhash.errors import FormatError, ReadError, UsageError
 from pyhash.findings import raise_findings
 from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
-from pyhash.manifest import Manifest, ShardEntry, build_manifest, dump_statement
+from pyhash.manifest import Manifest, Release, ShardEntry, build_manifest, dump_statement
+from pyhash.policy import Policy, PolicyFile, check_requirements, judge, recall_release
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,17 @@ def sign(
     ignore: Sequence[str] = (),
     file_digests: bool = True,
     links_within: str | os.PathLike[str] | None = None,
+    passphrase: signing.AskSecret | None = None,
+    release: Release | None = None,
+    policy: Policy | PolicyFile | None = None,
     options: hashing.Options | None = None,
 ) -> SignResult:
     """Sign a checkpoint; may be called from several threads for several checkpoints.
 
     Args:
         path: A directory, or one file.
-        key: Private key: a PEM file, ECDSA on P-256, P-384 or P-521.
+        key: A key reference: the PEM file of a private key, ECDSA on P-256, P-384 or P-521, or
+            what docs/signing.md names (a certificate, a token, a keyless identity).
         signature: Where the bundle goes; None: ``model.sig`` in the directory, or the file's name
             with ``.sig``.
         tree: Where the tree file goes; None: ``model.tree``, or the file's name with ``.tree``.
@@ -65,9 +71,14 @@ def sign(
         links_within: A directory, such as the root of a download cache, that links to files may
             lead into: the file that a link leads to is signed under the link's name. None: links
             are refused.
+        passphrase: Asked, with the key's name, for what opens the key, when it needs that.
+        release: Which release it is and when it expires; signed too. None: nothing is said.
+        policy: Refuse to sign what this would not accept. None: nothing is asked.
         options: How to hash.
 
     Raises:
+        SignatureError, PolicyError: The policy would not accept this signature. Nothing was
+            written.
         KeyFileError: The key cannot be read or must not be used. Nothing was hashed.
         UnexpectedFileError, ClosureError, ChangedWhileReadError: The checkpoint is one that
             every verifier would refuse.
@@ -77,8 +88,9 @@ def sign(
         WriteError: The bundle could not be written; an old one is still there.
         KeyboardInterrupt: Ctrl-C; nothing was written.
     """
-    check_keys_outside(path, [key])
-    signer = signing.load_signer(key)
+    rules = policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
+    check_keys_outside(path, [*signing.key_files(key), *(rules.files if rules else ())])
+    signer = signing.load_signer(key, passphrase=passphrase)
     bundle_path, tree_path = places(path, signature, tree)
     _check_targets(bundle_path, tree_path)
     ignored = _ignored([inside(path, name) for name in (bundle_path, tree_path)], ignore)
@@ -88,8 +100,10 @@ def sign(
     digests = hashing.hash_listing(
         listing, options=options or hashing.Options(), file_digests=file_digests
     )
-    manifest = _manifest(listing, digests, ignored)
+    manifest = _manifest(listing, digests, ignored, release)
     bundle = signing.sign_payload(dump_statement(manifest), signer)
+    if rules is not None:
+        _check_accepted(bundle, manifest, rules, bundle_path)
     # The tree file first: it is not trusted, so a new one beside an old bundle does no harm.
     atomic.write_file(tree_path, tree_file.dump_tree([digest.span_nodes for digest in digests]))
     atomic.write_file(bundle_path, signing.dump_bundle(bundle))
@@ -101,6 +115,21 @@ def sign(
         signer.hint,
         sum(digest.size for digest in digests),
     )
+
+
+def _check_accepted(
+    bundle: signing.Bundle, manifest: Manifest, policy: Policy, bundle_path: str
+) -> None:
+    """Refuse a signature that the policy would refuse; that others must sign too is no fault."""
+    signing.verify_envelope(bundle, policy.keys, path=bundle_path)
+    requirements = judge(
+        policy,
+        manifest,
+        policy.signatures,
+        now=int(time.time()),
+        remembered=recall_release(policy, policy.location),
+    )
+    check_requirements(requirements, bundle_path)
 
 
 def _check_targets(bundle_path: str, tree_path: str) -> None:
@@ -146,7 +175,10 @@ def _read_tree(location: str) -> None:
 
 
 def _manifest(
-    listing: files.Listing, digests: list[hashing.ShardDigest], ignored: tuple[str, ...]
+    listing: files.Listing,
+    digests: list[hashing.ShardDigest],
+    ignored: tuple[str, ...],
+    release: Release | None,
 ) -> Manifest:
     shards = (
         ShardEntry(file.path, digest.size, digest.root, digest.file_digest)
@@ -158,4 +190,5 @@ def _manifest(
         shards,
         ignore_paths=() if listing.is_single_file else ignored,
         allow_symlinks=any(file.target is not None for file in listing.files),
+        release=release,
     )

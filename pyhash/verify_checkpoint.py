@@ -23,7 +23,8 @@ from pyhash.findings import raise_findings
 from pyhash.guarantees import CONTENT, Guarantee
 from pyhash.manifest import Manifest
 from pyhash.opening import given_policy, open_checkpoint
-from pyhash.policy import Policy
+from pyhash.policy import Policy, PolicyFile, remember_release
+from pyhash.signing import Identity
 
 _SEAL = object()
 
@@ -37,12 +38,14 @@ class Verified:
 
     Attributes:
         location: The checkpoint as the caller named it.
+        policy: What it was held against.
         manifest: What was signed.
         root: Checkpoint root, 32 bytes; None for a bundle made by another OMS tool.
         guarantee: A name of ``guarantees.MEANINGS``, which says what it means.
         detail: What exactly was compared, where that is not every byte; else empty.
         details: The same for programs, as names and values.
         key_hint: The trusted key that signed: SHA-256 of its public PEM, hex.
+        signers: Everybody trusted who signed, each once.
         listing: The files as they were while hashed, for a later comparison.
         ignored: Paths that were left out.
         own: Paths where the bundle and the tree file may lie; left out as regular files.
@@ -51,12 +54,14 @@ class Verified:
     """
 
     location: str
+    policy: Policy
     manifest: Manifest
     root: bytes | None
     guarantee: str
     detail: str
     details: tuple[tuple[str, object], ...]
     key_hint: str
+    signers: tuple[Identity, ...]
     listing: files.Listing
     ignored: tuple[str, ...]
     own: tuple[str, ...]
@@ -96,9 +101,10 @@ def verify(
     path: str | os.PathLike[str],
     *,
     keys: Sequence[str | os.PathLike[str]] = (),
-    policy: Policy | None = None,
+    policy: Policy | PolicyFile | None = None,
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
     ignore: Sequence[str] = (),
     root: str | None = None,
     links_within: str | os.PathLike[str] | None = None,
@@ -111,9 +117,11 @@ def verify(
     Args:
         path: A directory, or one file.
         keys: Public keys to trust, PEM files; any one may have signed.
-        policy: Instead of ``keys``, ``ignore`` and ``root``.
+        policy: Instead of ``keys``, ``ignore`` and ``root``. Whatever its mode is, it is enforced.
         signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
         tree: The tree file; None: likewise. Only needed to say where damage is.
+        cosignatures: Further bundles over the same statement, for a policy that wants several
+            signers; every one of them must hold.
         ignore: Paths inside the checkpoint that may be there unsigned.
         root: The only checkpoint root to accept; None: any.
         links_within: A directory, such as the root of a download cache, that links to files may
@@ -135,24 +143,29 @@ def verify(
     """
     began = time.monotonic()
     policy = given_policy(path, policy, keys, ignore, root)
+    policy.check_guarantee(guarantee.name)
     opened = open_checkpoint(  # 1, 2, 3, 4
         path,
         policy,
         signature=signature,
         tree=tree,
+        cosignatures=cosignatures,
         links_within=links_within,
         accept_historical=accept_historical,
     )
     compared = guarantee.compare(opened, options or hashing.Options())  # 5, 6, 7
     raise_findings(compared.findings)
+    remember_release(policy, opened.location, opened.manifest, int(time.time()))
     return Verified(  # 8
         location=opened.location,
+        policy=policy,
         manifest=opened.manifest,
         root=opened.manifest.root,
         guarantee=guarantee.name,
         detail=compared.detail,
         details=compared.details,
         key_hint=opened.key_hint,
+        signers=opened.signers,
         listing=opened.listing,
         ignored=opened.ignored,
         own=opened.own,

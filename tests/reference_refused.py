@@ -47,6 +47,7 @@ RULES = {
     "S12": "sha256 of the subject is not the OMS root",
     "S13": "pyhash-v1 of the subject is not the checkpoint root",
     "S14": "a shard that is left out, too",
+    "S15": "annotations of the subject are not as they must be",
     "T1": "the magic bytes are not there",
     "T2": "shorter than its header",
     "T3": "another version",

@@ -19,7 +19,9 @@ from reference_samples import (
     nested,
     oms_statement,
     own_statement,
+    released,
     set_note,
+    set_release,
 )
 
 Change = Callable[[Json], object]
@@ -64,6 +66,7 @@ def rename(*names: str) -> Change:
 SERIALIZATION, RESOURCES = "predicate serialization", "predicate resources"
 SUBJECT, DIGEST = "subject 0", "subject 0 digest"
 NOTE = f"{RESOURCES} 1 annotations pyhash-v1"
+NOTES, RELEASED = f"{SUBJECT} annotations", f"{SUBJECT} annotations pyhash-release"
 ROOT = "ab" * 32
 
 # Name, rule, change. The roots are made to fit again, so that only one thing is wrong.
@@ -171,7 +174,10 @@ ONLY_OMS: list[tuple[str, str, Change]] = [
 ONLY_OWN: list[tuple[str, str, Change]] = [
     ("oms-root-there", "S5", put(f"{DIGEST} sha256", ROOT)),
     ("subject-root-missing", "S5", drop(f"{DIGEST} pyhash-v1")),
-    ("subject-unknown-field", "S4", put(f"{SUBJECT} annotations", {})),
+    ("subject-unknown-field", "S4", put(f"{SUBJECT} note", {})),
+    ("subject-annotations-empty", "S15", put(f"{SUBJECT} annotations", {})),
+    ("subject-annotations-unknown", "S15", put(f"{SUBJECT} annotations", {"origin": "x"})),
+    ("release-and-unknown", "S15", lambda s: (set_release(s), put(f"{NOTES} origin", "x")(s))),
     ("file-digest-there", "S9", put(f"{RESOURCES} 1 digest", ROOT)),
     ("algorithm-there", "S9", put(f"{RESOURCES} 1 algorithm", "sha256")),
     ("annotations-missing", "S9", drop(f"{RESOURCES} 1 annotations")),
@@ -180,6 +186,42 @@ ONLY_OWN: list[tuple[str, str, Change]] = [
     ("ignore-paths-missing", "S7", drop(f"{SERIALIZATION} ignore_paths")),
     ("hash-type-there", "S7", put(f"{SERIALIZATION} hash_type", "sha256")),
     ("method-of-oms", "S7", put(f"{SERIALIZATION} method", "files")),
+]
+# Of a release in the subject's annotations, which is a good one before the change.
+RELEASES: list[tuple[str, Change]] = [
+    ("not-an-object", put(f"{NOTES} pyhash-release", "12")),
+    ("null", put(f"{NOTES} pyhash-release", None)),
+    ("unknown-field", put(f"{RELEASED} channel", "stable")),
+    ("created-missing", drop(f"{RELEASED} created")),
+    ("created-number", put(f"{RELEASED} created", 1_795_595_400)),
+    ("created-null", put(f"{RELEASED} created", None)),
+    ("created-with-offset", put(f"{RELEASED} created", "2026-11-25T08:30:00+00:00")),
+    ("created-without-zone", put(f"{RELEASED} created", "2026-11-25T08:30:00")),
+    ("created-with-fraction", put(f"{RELEASED} created", "2026-11-25T08:30:00.5Z")),
+    ("created-in-small-letters", put(f"{RELEASED} created", "2026-11-25t08:30:00z")),
+    ("created-with-space", put(f"{RELEASED} created", "2026-11-25 08:30:00Z")),
+    ("created-with-newline", put(f"{RELEASED} created", "2026-11-25T08:30:00Z\n")),
+    ("created-in-other-digits", put(f"{RELEASED} created", "\u0662026-11-25T08:30:00Z")),
+    ("created-before-1970", put(f"{RELEASED} created", "1969-12-31T23:59:59Z")),
+    ("created-in-year-0", put(f"{RELEASED} created", "0000-01-01T00:00:00Z")),
+    ("created-on-no-day", put(f"{RELEASED} created", "2026-02-29T08:30:00Z")),
+    ("created-on-day-0", put(f"{RELEASED} created", "2026-11-00T08:30:00Z")),
+    ("created-at-24", put(f"{RELEASED} created", "2026-11-25T24:00:00Z")),
+    ("created-in-leap-second", put(f"{RELEASED} created", "2016-12-31T23:59:60Z")),
+    ("expires-when-created", put(f"{RELEASED} expires", "2026-11-25T08:30:00Z")),
+    ("expires-before-created", put(f"{RELEASED} expires", "2026-11-25T08:29:59Z")),
+    ("expires-date-only", put(f"{RELEASED} expires", "2027-02-28")),
+    ("expires-null", put(f"{RELEASED} expires", None)),
+    ("counter-negative", put(f"{RELEASED} counter", -1)),
+    ("counter-string", put(f"{RELEASED} counter", "12")),
+    ("counter-float", put(f"{RELEASED} counter", 12.0)),
+    ("counter-true", put(f"{RELEASED} counter", True)),
+    ("counter-null", put(f"{RELEASED} counter", None)),
+    ("name-empty", put(f"{RELEASED} name", "")),
+    ("name-number", put(f"{RELEASED} name", 1)),
+    ("name-too-long", put(f"{RELEASED} name", "\u65e5" * 85 + "xy")),
+    ("annotations-array", put(NOTES, [])),
+    ("annotations-null", put(NOTES, None)),
 ]
 ONLY_FOREIGN: list[tuple[str, str, Change]] = [
     ("dot-among-others", "P3", rename(".")),
@@ -258,6 +300,18 @@ def statements() -> list[Json]:
             for name, rule, change in table
             for kind, start in kinds
         ]
+    for kind, make in (oms, own, foreign):
+        found += [
+            vector(f"{kind}-release-{name}", "S15", RULES["S15"], payload=compact(statement))
+            for name, change in RELEASES
+            for statement in (spoiled(lambda make=make: released(make), change),)
+        ]
+    found.append(
+        vector(
+            *("oms-release-counter-beyond-json", "J5", RULES["J5"]),
+            payload=compact(released(oms_statement, counter=2**53)),
+        )
+    )
     good = compact(oms_statement())
     for name, rule, old, new in REPLACED:
         found.append(vector(name, rule, RULES[rule], payload=good.replace(old, new, 1)))

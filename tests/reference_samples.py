@@ -115,8 +115,28 @@ def set_note(statement: Json, field: str, value: Any, index: int = -1) -> None:
     statement["predicate"]["resources"][index]["annotations"]["pyhash-v1"][field] = value
 
 
+RELEASE: Json = {
+    "created": "2026-11-25T08:30:00Z",
+    "expires": "2027-02-28T23:59:59Z",
+    "counter": 12,
+    "name": "acme/tiny",
+}
+
+
+def set_release(statement: Json, release: Any = RELEASE) -> None:
+    statement["subject"][0]["annotations"] = {"pyhash-release": copy.deepcopy(release)}
+
+
+def released(make: Callable[[], Json], **fields: Any) -> Json:
+    """A statement with a release; fields that are None are left out of it."""
+    statement = make()
+    kept = {key: value for key, value in (RELEASE | fields).items() if value is not None}
+    set_release(statement, kept)
+    return statement
+
+
 def add_extra_fields(statement: Json) -> None:
-    statement["subject"][0]["annotations"] = {"origin": "somewhere"}
+    statement["subject"][0]["annotations"] = {"origin": "somewhere", "pyhash-release2": 1}
     statement["subject"][0]["digest"]["gitcommit"] = "00" * 20
     statement["predicate"]["resources"][0]["mediaType"] = "application/octet-stream"
     statement["predicate"]["resources"][1]["annotations"]["pyhash-v2"] = {"root": "unknown"}

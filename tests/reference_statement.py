@@ -12,6 +12,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
 from typing import Any, NoReturn
 
@@ -34,6 +35,7 @@ from reference import (
 )
 
 OWN_KEY = "pyhash-v1"
+RELEASE_KEY = "pyhash-release"
 SINGLE_FILE = "."
 
 
@@ -47,6 +49,7 @@ class Statement:
     file_digests: list[bytes]  # in the order of shards; empty for our own predicate type
     root: bytes | None
     ignore_paths: list[str]
+    release: dict[str, Any] | None  # as signed, times as strings
 
 
 # --- section 6.1: strict JSON --------------------------------------------------------------------
@@ -127,6 +130,7 @@ def load_statement(payload: bytes) -> Statement:
     check_fields(predicate, ["resources", "serialization"], "S6")
     ignore_paths = load_serialization(predicate["serialization"], own_type)
     name, oms_root, root = load_subject(statement["subject"], own_type)
+    release = load_release(statement["subject"][0], own_type)
     refuse_if(not isinstance(predicate["resources"], list), "S9", "resources are no array")
     loaded = [load_resource(resource, own_type) for resource in predicate["resources"]]
     shards = [shard for shard, _ in loaded]
@@ -153,19 +157,61 @@ def load_statement(payload: bytes) -> Statement:
         file_digests=[by_path[shard.path] for shard in ordered if shard.path in by_path],
         root=root,
         ignore_paths=ignore_paths,
+        release=release,
     )
 
 
 def load_subject(subjects: Any, own_type: bool) -> tuple[str, bytes | None, bytes | None]:
     refuse_if(not isinstance(subjects, list) or len(subjects) != 1, "S4", "not one subject")
     subject = subjects[0]
-    check_fields(subject, ["name", "digest"], "S4", others_allowed=not own_type)
+    check_fields(
+        subject, ["name", "digest"], "S4", optional=["annotations"], others_allowed=not own_type
+    )
     name, digest = subject["name"], subject["digest"]
     refuse_if(not isinstance(name, str) or name == "", "S4", "no name")
     check_fields(digest, [OWN_KEY] if own_type else ["sha256"], "S5", others_allowed=not own_type)
     oms_root = None if own_type else load_digest(digest["sha256"], "S5")
     root = load_digest(digest[OWN_KEY], "S5") if OWN_KEY in digest else None
     return name, oms_root, root
+
+
+def load_release(subject: Any, own_type: bool) -> dict[str, Any] | None:
+    """Section 6.6."""
+    if "annotations" not in subject:
+        return None
+    notes = subject["annotations"]
+    check_fields(notes, [RELEASE_KEY] if own_type else [], "S15", others_allowed=not own_type)
+    if RELEASE_KEY not in notes:
+        return None
+    release: dict[str, Any] = notes[RELEASE_KEY]
+    check_fields(release, ["created"], "S15", optional=["expires", "counter", "name"])
+    created = seconds_of(release["created"])
+    if "expires" in release:
+        refuse_if(seconds_of(release["expires"]) <= created, "S15", "expires before it was made")
+    if "counter" in release:
+        counter = release["counter"]
+        is_integer = isinstance(counter, int) and not isinstance(counter, bool)
+        refuse_if(not is_integer or counter < 0, "S15", "a counter is no integer, or negative")
+    if "name" in release:
+        name = release["name"]
+        refuse_if(not isinstance(name, str), "S15", "a name is no string")
+        refuse_if(not 1 <= len(name.encode("utf-8")) <= 256, "S15", "a name of other length")
+    return release
+
+
+def seconds_of(time: Any) -> int:
+    """Seconds since 1970 of the one form that a time may have."""
+    refuse_if(not isinstance(time, str), "S15", "a time is no string")
+    form = r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z"
+    found = re.fullmatch(form, time, re.ASCII)
+    refuse_if(found is None, "S15", "a time in another form")
+    year, month, day, hour, minute, second = map(int, found.groups())
+    refuse_if(year < 1970 or hour > 23 or minute > 59 or second > 59, "S15", "no such time")
+    try:
+        days = date(year, month, day).toordinal() - date(1970, 1, 1).toordinal()
+    except ValueError:
+        raise RefusedError("S15", "no such day") from None
+    return ((days * 24 + hour) * 60 + minute) * 60 + second
 
 
 def load_serialization(serialization: Any, own_type: bool) -> list[str]:

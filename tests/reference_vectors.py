@@ -24,6 +24,7 @@ from reference_samples import (
     nested,
     oms_statement,
     own_statement,
+    released,
     reseal,
     set_note,
 )
@@ -233,6 +234,15 @@ def statement_texts() -> list[tuple[str, str, str]]:
     deep["predicate"]["resources"][0]["annotations"]["deep"] = nested(59)  # below five others
     single = foreign_statement()
     single["predicate"]["resources"] = [dict(single["predicate"]["resources"][0], name=".")]
+    leap = released(own_statement, created="2028-02-29T23:59:58Z", expires="2028-02-29T23:59:59Z")
+    edge = released(
+        foreign_statement,
+        created="1970-01-01T00:00:00Z",
+        expires="9999-12-31T23:59:59Z",
+        counter=ref.MAX_JSON_INTEGER,
+        name="\u65e5" * 85 + "x",
+    )
+    bare_release = released(oms_statement, expires=None, counter=None, name=None)
     odd = oms_statement({path: path.encode("utf-8") for path in ODD_NAMES})
     pretty = json.dumps(odd, indent=2)
     return [
@@ -249,6 +259,11 @@ def statement_texts() -> list[tuple[str, str, str]]:
         ("odd-names-escaped", "indented, with \\u escapes", pretty),
         ("largest-shard", "exactly 2^44 bytes", compact(largest)),
         ("deepest", "exactly 64 levels", compact(deep)),
+        ("release", "section 6.6", compact(released(oms_statement))),
+        ("release-created-only", "the least that a release says", compact(bare_release)),
+        ("release-counter-0", "a counter may be 0", compact(released(oms_statement, counter=0))),
+        ("own-release-leap-day", "valid for one second", compact(leap)),
+        ("foreign-release-edges", "the first and the last of everything", compact(edge)),
     ]  # fmt: skip
 
 
@@ -264,6 +279,7 @@ def statement_vector(name: str, why: str, payload: str) -> Json:
             "predicate_type": found.predicate_type,
             "root": found.root.hex() if found.root else None,
             "ignore_paths": found.ignore_paths,
+            "release": found.release,
             "shards": [
                 {
                     "path": shard.path,

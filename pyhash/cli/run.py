@@ -1,27 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pyhash run``: puts a command in the place of this process, but only behind a verification."""
+"""``pyhash run``: puts a command in the place of this process, but only behind a verification.
+
+Or behind a rule of a policy file with mode ``warn`` or ``off``; then it says so, loudly, and never
+that anything was verified.
+"""
 
 from __future__ import annotations
 
 import signal
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from pyhash import errors
 from pyhash.cli import output
-from pyhash.cli.answer import Answer, answered
-from pyhash.cli.command import (
-    PATH,
-    answering,
-    bundle_options,
-    historical_option,
-    links_option,
-    public_keys_option,
-    root_option,
+from pyhash.cli.answer import Answer, answer_for, answered
+from pyhash.cli.command import PATH, answering
+from pyhash.cli.formats.text import refusal_lines
+from pyhash.cli.log_options import (
+    access_log_options,
+    of_verified,
+    open_log_option,
+    recorded,
+    signed_root,
 )
+from pyhash.cli.report import Report
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount, printable
+from pyhash.cli.trust import Trust, take_trust, trust_options
+
+if TYPE_CHECKING:
+    from pyhash import Verified
+    from pyhash.access import AccessLog
+    from pyhash.policy import Policy
 
 # Python ignores these, and what is ignored stays so in the program that takes its place.
 IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -34,53 +46,30 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 )
 @click.argument("model", type=PATH)
 @click.argument("arguments", metavar="-- CMD ARGS...", nargs=-1, type=click.UNPROCESSED)
-@public_keys_option
-@bundle_options
-@root_option
-@links_option
-@historical_option
+@trust_options
+@access_log_options
 def command(
     settings: Settings,
     *,
     model: str,
     arguments: tuple[str, ...],
-    keys: tuple[str, ...],
-    signature: str | None,
-    tree: str | None,
-    ignore: tuple[str, ...],
-    root: str | None,
-    links_within: str | None,
-    accept_historical: bool,
+    log: str | None,
+    log_key: str | None,
+    **parameters: Any,
 ) -> Answer:
     """Verify MODEL, then start CMD in the place of this process; otherwise do not start it.
 
     CMD gets this process's number, standard input and output, and its exit code is the exit code.
     Standard output is left to it; with --format json, the object of a refusal goes to standard
     error. CMD is not started when the answer is no (1), and neither when it is not known (3).
+    A rule of a policy file may say otherwise, with mode warn or off: then it is started, and
+    standard error says that it is UNVERIFIED.
     """
+    trust = take_trust(parameters)
 
     def verify_and_start() -> NoReturn:
-        from pyhash import gate, verify
-
-        gate.find_command(arguments)
-        with settings.hashing_options() as options:
-            verified = verify(
-                model,
-                keys=keys,
-                signature=signature,
-                tree=tree,
-                ignore=ignore,
-                root=root,
-                links_within=links_within,
-                accept_historical=accept_historical,
-                options=options,
-            )
-        if not settings.quiet and settings.format == "text":
-            text = f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"
-            output.write_stderr(f"{printable(text)}\n")
-        for number in IGNORED_SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        gate.start(verified, arguments)
+        access_log = open_log_option(log, log_key)
+        _verify_and_start(settings, trust, model, arguments, access_log)
 
     answer: Answer = answered(verify_and_start)
     if answer.result == "error":
@@ -88,3 +77,78 @@ def command(
     if arguments:
         answer = replace(answer, message=f"{answer.message}; {arguments[0]} was not started")
     return answer
+
+
+def _verify_and_start(
+    settings: Settings,
+    trust: Trust,
+    model: str,
+    arguments: tuple[str, ...],
+    access_log: AccessLog | None,
+) -> NoReturn:
+    from pyhash import gate
+    from pyhash.policy import OFF, WARN
+
+    trust.check_given()
+    gate.find_command(arguments)
+    policy = trust.policy_for(model)
+    if policy.mode == OFF:
+        reason = Answer("refused", "nothing was checked, because the rule's mode is off")
+        recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")
+        _start_unverified(settings, policy, model, arguments, reason)
+    try:
+        verified = recorded(
+            access_log,
+            "run",
+            model,
+            lambda: _verify(settings, trust, policy, model),
+            done=of_verified,
+            claimed=signed_root(model, policy, trust.signature),
+            outcome="begun",
+        )
+        if not settings.quiet and settings.format == "text":
+            text = f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"
+            output.write_stderr(f"{printable(text)}\n")
+        gate.check_unchanged(verified)
+    except errors.CancelledError:
+        raise
+    except (errors.VerificationError, errors.CheckError) as error:
+        if policy.mode != WARN:
+            raise
+        recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")
+        _start_unverified(settings, policy, model, arguments, answer_for(error))
+    _restore_signals()
+    gate.start(verified, arguments)
+
+
+def _verify(settings: Settings, trust: Trust, policy: Policy, model: str) -> Verified:
+    from pyhash import verify
+
+    with settings.hashing_options() as options:
+        return verify(model, policy=policy, options=options, **trust.files())
+
+
+def _start_unverified(
+    settings: Settings, policy: Policy, model: str, arguments: tuple[str, ...], reason: Answer
+) -> NoReturn:
+    """Say why this would have been refused, and that it starts all the same; --quiet or not."""
+    from pyhash import gate
+
+    waiver = policy.waive()
+    text = f"{model} is UNVERIFIED; {arguments[0]} is started all the same, as {waiver.rule} says"
+    if settings.format != "text":
+        details = {"rule": waiver.rule, "mode": waiver.mode, "reason": reason.message}
+        loud = Answer(
+            "unverified", text, checkpoint=model, findings=reason.findings, details=details
+        )
+        Report("run", loud, settings, on_stdout=False).show()
+    else:
+        lines = [*refusal_lines(reason), printable(f"WARNING (mode {waiver.mode}): {text}")]
+        output.write_stderr("".join(f"{line}\n" for line in lines))
+    _restore_signals()
+    gate.start_unverified(waiver, arguments)
+
+
+def _restore_signals() -> None:
+    for number in IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)

@@ -5,28 +5,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options, links_option
+from pyhash.cli.log_options import access_log_options, record_signature, recorded, take_access_log
+from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
+from pyhash.cli.signer_options import signer_options, take_signer
 from pyhash.cli.terminal_text import amount
 
 if TYPE_CHECKING:
-    from pyhash.manifest import ShardEntry
+    from pyhash.manifest import Release, ShardEntry
 
 EXAMPLE = """\
 pyhash keygen publisher
-pyhash sign my-model --key publisher.key"""
+pyhash sign my-model --key publisher.key
+pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
 
 
 @answering("sign", example=EXAMPLE)
 @click.argument("model", type=PATH)
 @click.option("--key", required=True, type=PATH, metavar="K.key", help="Private key to sign with.")
-@bundle_options
+@signer_options
 @links_option
+@bundle_options
 @click.option(
     "--no-file-digests",
     "file_digests",
@@ -34,6 +39,14 @@ pyhash sign my-model --key publisher.key"""
     default=True,
     help="Leave out each file's plain SHA-256: faster, but then only pyhash can verify.",
 )
+@click.option(
+    "--policy",
+    type=PATH,
+    metavar="FILE",
+    help="Refuse to sign what this policy file would not accept.",
+)
+@release_options
+@access_log_options
 def command(
     settings: Settings,
     *,
@@ -42,8 +55,10 @@ def command(
     signature: str | None,
     tree: str | None,
     ignore: tuple[str, ...],
-    links_within: str | None,
     file_digests: bool,
+    links_within: str | None,
+    policy: str | None,
+    **parameters: Any,
 ) -> Answer:
     """Sign MODEL, a directory or one file: every file, name and size in it.
 
@@ -51,20 +66,37 @@ def command(
     damage is. What every verifier would refuse, such as links, is refused here already.
     """
     from pyhash import sign
+    from pyhash.manifest import dump_release
     from pyhash.merkle import format_root
+    from pyhash.policy import PolicyFile
+
+    access_log = take_access_log(parameters)
+    reference, passphrase = take_signer(key, parameters)
+    release = take_release(parameters)
+    rules = None if policy is None else PolicyFile.read(policy)
 
     began = time.monotonic()
     with settings.hashing_options() as options:
-        result = sign(
+        result = recorded(
+            access_log,
+            "sign",
             model,
-            key,
-            signature=signature,
-            tree=tree,
-            ignore=ignore,
-            file_digests=file_digests,
-            links_within=links_within,
-            options=options,
+            lambda: sign(
+                model,
+                reference,
+                signature=signature,
+                tree=tree,
+                ignore=ignore,
+                file_digests=file_digests,
+                links_within=links_within,
+                passphrase=passphrase,
+                release=release,
+                policy=rules,
+                options=options,
+            ),
+            done=lambda result: {"root": result.root, "credential": result.key_hint},
         )
+    record_signature(access_log, model, result.bundle_path)
     seconds = time.monotonic() - began
     root = format_root(result.root)
     count = len(result.manifest.shards)
@@ -78,6 +110,7 @@ def command(
             f"files      {count}, {amount(result.size)} in {seconds:.1f} s",
             f"signature  {result.bundle_path}",
             f"tree       {result.tree_path}",
+            *_shown(release),
         ),
         note=_note(result.manifest.shards),
         root=root,
@@ -85,8 +118,24 @@ def command(
         files=count,
         bytes=result.size,
         seconds=seconds,
-        details={"signature": result.bundle_path, "tree": result.tree_path},
+        details={
+            "signature": result.bundle_path,
+            "tree": result.tree_path,
+            "release": None if release is None else dump_release(release),
+        },
     )
+
+
+def _shown(release: Release | None) -> tuple[str, ...]:
+    """Return the lines about a release; nothing without one."""
+    if release is None:
+        return ()
+    from pyhash.manifest import format_time
+
+    number = "not counted" if release.counter is None else str(release.counter)
+    until = "never" if release.expires is None else format_time(release.expires)
+    name = "" if release.name is None else f" of {release.name}"
+    return (f"release    {number}{name}", f"expires    {until}")
 
 
 def _note(shards: Sequence[ShardEntry]) -> str:

@@ -3,85 +3,79 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import (
-    PATH,
-    answering,
-    bundle_options,
-    historical_option,
-    links_option,
-    optional_keys_option,
-    root_option,
+from pyhash.cli.command import PATH, answering
+from pyhash.cli.log_options import (
+    access_log_options,
+    of_verified,
+    recorded,
+    signed_root,
+    take_access_log,
 )
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
+from pyhash.cli.trust import take_trust, trust_options
 from pyhash.cli.unsigned_list import compare, list_options
 from pyhash.errors import UsageError
 
+if TYPE_CHECKING:
+    from pyhash.policy import Policy
+
 EXAMPLE = """\
 pyhash verify my-model --key publisher.pub
-pyhash verify my-model --from SHA256SUMS"""
+pyhash verify my-model --policy /etc/pyhash/policy.toml"""
 
 
 @answering("verify", example=EXAMPLE)
 @click.argument("model", type=PATH)
-@optional_keys_option
 @list_options
-@bundle_options
-@root_option
-@links_option
-@historical_option
+@trust_options
+@access_log_options
 def command(
-    settings: Settings,
-    *,
-    model: str,
-    keys: tuple[str, ...],
-    source: str | None,
-    ignore_missing: bool,
-    signature: str | None,
-    tree: str | None,
-    ignore: tuple[str, ...],
-    root: str | None,
-    links_within: str | None,
-    accept_historical: bool,
+    settings: Settings, *, model: str, source: str | None, ignore_missing: bool, **parameters: Any
 ) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
     Exit code 0: verified. 1: refused, the answer is no. 3: it could not be checked. Files that
-    nobody signed are refused unless --ignore names them.
+    nobody signed are refused unless --ignore or the policy names them. A policy's mode changes
+    nothing here: only run starts what does not verify, where a rule says so.
 
-    With --from instead of --key, MODEL is compared with a list that nobody signed. That finds
-    damage and proves no publisher: the result is "matches", never "verified".
+    With --from, MODEL is compared with a list that nobody signed. That finds damage and proves no
+    publisher: the result is "matches", never "verified".
     """
     if source is not None or ignore_missing:
-        if keys or signature or tree or root or accept_historical or source is None:
+        taken = {name: parameters.pop(name) for name in ("ignore", "links_within")}
+        if source is None or any(parameters.values()):
             raise UsageError(
                 "--from compares with an unsigned list: it takes --ignore, --ignore-missing and"
-                " --links-within, and no key, bundle, tree file or root"
+                " --links-within, and nothing about signatures"
             )
-        return compare(settings, model, source, ignore, ignore_missing, links_within)
-    if not keys:
-        raise UsageError("Missing option '--key', or --from for a list that nobody signed")
+        return compare(
+            settings, model, source, taken["ignore"], ignore_missing, taken["links_within"]
+        )
     from pyhash import verify
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
 
+    access_log = take_access_log(parameters)
+    trust = take_trust(parameters)
     with settings.hashing_options() as options:
-        verified = verify(
+        policy = trust.policy_for(model)
+        verified = recorded(
+            access_log,
+            "verify",
             model,
-            keys=keys,
-            signature=signature,
-            tree=tree,
-            ignore=ignore,
-            root=root,
-            links_within=links_within,
-            accept_historical=accept_historical,
-            options=options,
+            lambda: verify(model, policy=policy, options=options, **trust.files()),
+            done=of_verified,
+            claimed=signed_root(model, policy, trust.signature),
         )
     root = None if verified.root is None else format_root(verified.root)
     count = len(verified.manifest.shards)
+    rule, details = shown_policy(policy)
     return Answer(
         "verified",
         f"{model} is what a trusted key signed",
@@ -91,6 +85,7 @@ def command(
             f"key        {verified.key_hint}",
             f"files      {count}, {amount(verified.size)} in {verified.seconds:.1f} s",
             f"guarantee  {verified.guarantee}: {MEANINGS[verified.guarantee]}",
+            *rule,
             *([f"note       {verified.detail}"] if verified.detail else []),
         ),
         root=root,
@@ -99,5 +94,16 @@ def command(
         files=count,
         bytes=verified.size,
         seconds=verified.seconds,
-        details=dict(verified.details),
+        held=tuple(shard.path for shard in verified.manifest.shards),
+        details={**dict(verified.details), **details},
     )
+
+
+def shown_policy(policy: Policy) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the lines and the JSON keys about the rule of a policy file; nothing without one."""
+    if not policy.rule:
+        return (), {}
+    lines = [f"policy     {policy.rule}"]
+    if policy.mode != "enforce":
+        lines.append(f"mode       {policy.mode}: run starts this even if it does not verify")
+    return tuple(lines), {"rule": policy.rule, "mode": policy.mode}

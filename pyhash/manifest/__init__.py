@@ -18,6 +18,13 @@ from pyhash.manifest._model import (
     build_manifest,
 )
 from pyhash.manifest._reading import load_statement
+from pyhash.manifest._release import (
+    RELEASE_KEY,
+    Release,
+    dump_release,
+    format_time,
+    parse_time,
+)
 from pyhash.manifest._writing import dump_statement
 from pyhash.paths import DEFAULT_IGNORED, check_path
 
@@ -26,12 +33,17 @@ __all__ = [
     "FORMAT_NAME",
     "OMS_PREDICATE_TYPE",
     "PYHASH_PREDICATE_TYPE",
+    "RELEASE_KEY",
     "STATEMENT_TYPE",
     "Manifest",
+    "Release",
     "ShardEntry",
     "SignedRange",
     "build_manifest",
     "check_path",
+    "dump_release",
     "dump_statement",
+    "format_time",
     "load_statement",
+    "parse_time",
 ]

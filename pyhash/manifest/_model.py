@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from pyhash import limits
 from pyhash.errors import FormatError, LimitError
+from pyhash.manifest._release import Release
 from pyhash.merkle import checkpoint_root
 from pyhash.paths import check_ignored_path, check_listing, check_path, check_text
 from pyhash.strict_json import show
@@ -75,6 +76,7 @@ class Manifest:
             directory. (Ours names such a file by its basename, and this is False.)
         allow_symlinks: Links were followed at signing, and their targets signed under their names.
         omits_empty: Another tool signed ranges, and so said nothing about files without bytes.
+        release: Which release it is, as far as the publisher says; None: nothing is said.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Manifest:
     single_file: bool = False
     allow_symlinks: bool = False
     omits_empty: bool = False
+    release: Release | None = None
 
 
 def build_manifest(
@@ -93,6 +96,7 @@ def build_manifest(
     *,
     ignore_paths: Iterable[str] = (),
     allow_symlinks: bool = False,
+    release: Release | None = None,
 ) -> Manifest:
     """Make the manifest of a checkpoint that has just been hashed. Pure, thread-safe.
 
@@ -102,6 +106,7 @@ def build_manifest(
             ``file_digest``, which chooses the predicate type.
         ignore_paths: What was left out; written as given.
         allow_symlinks: Links were followed.
+        release: Which release it is; None: nothing is said about that.
 
     Returns:
         The manifest; ``dump_statement`` takes it.
@@ -123,6 +128,7 @@ def build_manifest(
         ignore_paths=tuple(ignore_paths),
         predicate_type=OMS_PREDICATE_TYPE if with_digests else PYHASH_PREDICATE_TYPE,
         allow_symlinks=allow_symlinks,
+        release=release,
     )
     # Only what has been checked is hashed: the root of a path that is not UTF-8 does not exist.
     check_arguments(manifest)

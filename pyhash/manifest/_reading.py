@@ -21,6 +21,7 @@ from pyhash.manifest._model import (
     format_error,
     oms_root,
 )
+from pyhash.manifest._release import Release, load_release
 from pyhash.manifest._serialization import (
     DIGEST_BYTES,
     Serialization,
@@ -77,7 +78,7 @@ def load_statement(payload: bytes, *, path: str, accept_historical: bool = False
     resources = expect_array(predicate["resources"], "resources", path)
     check_count(len(resources), path)
     listed = [_load_resource(resource, oms, how, path) for resource in resources]
-    name, signed_oms_root, root = _load_subject(statement["subject"], oms, path)
+    name, signed_oms_root, root, release = _load_subject(statement["subject"], oms, path)
     if signed_oms_root is not None and signed_oms_root != oms_root(map(_digest_of, listed)):
         raise format_error("the root digest is not the root of the listed resources", path)
     if {shard.root is not None for shard in listed} != {root is not None}:
@@ -96,6 +97,7 @@ def load_statement(payload: bytes, *, path: str, accept_historical: bool = False
         single_file=root is None and [shard.path for shard in shards] == [_SINGLE_FILE],
         allow_symlinks=how.allow_symlinks,
         omits_empty=how.range_bytes is not None,
+        release=release,
     )
     check_entries(manifest, path)
     check_root(manifest, path)
@@ -117,22 +119,26 @@ def _load_predicate_type(value: JsonValue, path: str) -> str:
     return predicate_type
 
 
-def _load_subject(value: JsonValue, oms: bool, path: str) -> tuple[str, bytes | None, bytes | None]:
-    """Read name, OMS root and checkpoint root."""
+def _load_subject(
+    value: JsonValue, oms: bool, path: str
+) -> tuple[str, bytes | None, bytes | None, Release | None]:
+    """Read name, OMS root, checkpoint root and release."""
     subjects = expect_array(value, "subject", path)
     if len(subjects) != 1:
         raise format_error(f"{len(subjects)} subjects instead of one", path)
     subject = expect_object(subjects[0], "the subject", path)
     where = "the subject's digest"
     if not oms:
-        expect_fields(subject, "the subject", path, required=("name", "digest"))
+        expect_fields(
+            subject, "the subject", path, required=("name", "digest"), optional=("annotations",)
+        )
         expect_fields(subject["digest"], where, path, required=(FORMAT_NAME,))
     digests = expect_object(subject.get("digest"), where, path)
     name = expect_string(subject.get("name"), "the subject's name", path)
     signed = load_digest(digests.get("sha256"), f"{where} (sha256)", path) if oms else None
     own = FORMAT_NAME in digests
     root = load_digest(digests[FORMAT_NAME], f"{where} ({FORMAT_NAME})", path) if own else None
-    return name, signed, root
+    return name, signed, root, load_release(subject, not oms, path)
 
 
 def _digest_of(entry: ShardEntry) -> bytes:

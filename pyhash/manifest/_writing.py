@@ -16,6 +16,7 @@ from pyhash.manifest._model import (
     check_root,
     oms_root,
 )
+from pyhash.manifest._release import RELEASE_KEY, dump_release
 from pyhash.strict_json import JsonValue
 
 
@@ -50,9 +51,12 @@ def dump_statement(manifest: Manifest) -> bytes:
         }
     if manifest.root is not None:
         digests[FORMAT_NAME] = manifest.root.hex()
+    subject: dict[str, JsonValue] = {"name": manifest.name, "digest": digests}
+    if manifest.release is not None:
+        subject["annotations"] = {RELEASE_KEY: dump_release(manifest.release)}
     statement = {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": manifest.name, "digest": digests}],
+        "subject": [subject],
         "predicateType": manifest.predicate_type,
         "predicate": {
             "resources": [_dump_resource(shard) for shard in manifest.shards],

@@ -9,35 +9,67 @@ from __future__ import annotations
 
 import os
 
-from pyhash.signing import ecdsa
-from pyhash.signing._base import Signer, SigningMethod, Verifier
-from pyhash.signing.bundle import Bundle, dump_bundle, load_bundle, sign_payload, verify_envelope
-from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope, VerifiedPayload
+from pyhash.signing import certificate, ecdsa, pkcs11, sigstore
+from pyhash.signing._base import (
+    KEY,
+    AskSecret,
+    Identity,
+    Material,
+    Sealed,
+    Signer,
+    SigningMethod,
+    Verifier,
+)
+from pyhash.signing.bundle import Bundle, dump_bundle, load_bundle
+from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope
+from pyhash.signing.envelope import (
+    VerifiedPayload,
+    distinct_signers,
+    sign_payload,
+    verify_cosignatures,
+    verify_envelope,
+)
 
 __all__ = [
+    "KEY",
     "PAYLOAD_TYPE",
+    "AskSecret",
     "Bundle",
     "Envelope",
+    "Identity",
+    "Material",
+    "Sealed",
     "Signer",
     "VerifiedPayload",
     "Verifier",
+    "distinct_signers",
     "dump_bundle",
+    "key_files",
     "load_bundle",
     "load_signer",
     "load_verifier",
     "sign_payload",
+    "verify_cosignatures",
     "verify_envelope",
 ]
 
-_METHODS = (ecdsa.METHOD,)
+_METHODS = (
+    ecdsa.METHOD,
+    certificate.METHOD,
+    pkcs11.METHOD,
+    sigstore.METHOD,
+)
 _BY_SCHEME = {method.scheme: method for method in _METHODS}
 
 
-def load_signer(reference: str | os.PathLike[str]) -> Signer:
+def load_signer(
+    reference: str | os.PathLike[str], *, passphrase: AskSecret | None = None
+) -> Signer:
     """Load what can sign. Safe to call from any thread.
 
     Args:
         reference: A path, or ``scheme:rest`` with a scheme of the table.
+        passphrase: Asked for the secret that opens the key, when it needs one.
 
     Returns:
         The signer.
@@ -46,7 +78,7 @@ def load_signer(reference: str | os.PathLike[str]) -> Signer:
         KeyFileError: The key cannot be read, is of a kind we do not take, or must not be used.
     """
     method, rest = _split(reference)
-    return method.load_signer(rest)
+    return method.load_signer(rest, passphrase)
 
 
 def load_verifier(reference: str | os.PathLike[str]) -> Verifier:
@@ -63,6 +95,19 @@ def load_verifier(reference: str | os.PathLike[str]) -> Verifier:
     """
     method, rest = _split(reference)
     return method.load_verifier(rest)
+
+
+def key_files(reference: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the files that a key reference names, none of which may lie in a checkpoint.
+
+    Args:
+        reference: As for ``load_signer`` and ``load_verifier``.
+
+    Raises:
+        UsageError: The reference makes no sense.
+    """
+    method, rest = _split(reference)
+    return method.files(rest)
 
 
 def _split(reference: str | os.PathLike[str]) -> tuple[SigningMethod, str]:

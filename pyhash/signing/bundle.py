@@ -1,28 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The signature file: Sigstore bundle v0.3 JSON around a DSSE envelope, as OMS v1.0 wants it.
 
-Reads and writes the file, signs a payload, and checks the signature over a payload. It never looks
-into the payload: what it says is for ``manifest.py``, and only after ``verify_envelope``. Method
-``key`` only; certificates and keyless signatures are named in the refusal.
+Reads and writes the file. It checks no signature (``envelope.py`` does) and never looks into the
+payload: what it says is for ``manifest``, and only after ``verify_envelope``.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyhash import limits
-from pyhash.errors import FormatError, LimitError, SignatureError, UsageError
-from pyhash.signing._base import Signer, Verifier
-from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope, VerifiedPayload, pae
+from pyhash.errors import FormatError, LimitError
+from pyhash.signing._base import Material
+from pyhash.signing.base64_text import decode_base64, encode_base64
+from pyhash.signing.dsse import Envelope
+from pyhash.signing.material import dump_material, load_material
 from pyhash.strict_json import (
     JsonValue,
     expect_array,
     expect_fields,
-    expect_object,
     expect_string,
     load_json,
     show,
@@ -32,10 +29,6 @@ MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 # Spellings that tools wrote before MEDIA_TYPE was settled; the reference tool refuses them too.
 _OLD_MEDIA_TYPE = "application/vnd.dev.sigstore.bundle+json;version="
-_OTHER_MATERIAL = {
-    "x509CertificateChain": "a certificate (method 'certificate')",
-    "certificate": "a keyless identity (method 'sigstore')",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +37,16 @@ class Bundle:
 
     Attributes:
         envelope: The payload and its signatures.
-        hint: Which key signed, as the file claims; None when it does not say.
+        material: Who signed, as the file claims.
     """
 
     envelope: Envelope
-    hint: str | None
+    material: Material
+
+    @property
+    def hint(self) -> str | None:
+        """Which key signed, as the file claims; None when it does not say. Raises nothing."""
+        return self.material.hint
 
 
 def load_bundle(data: bytes, path: str) -> Bundle:
@@ -63,8 +61,8 @@ def load_bundle(data: bytes, path: str) -> Bundle:
 
     Raises:
         LimitError: The file, or the number of signatures, is above its cap.
-        FormatError: Not such a file, an old form of it, or a signing method that this version
-            cannot check.
+        FormatError: Not such a file, an old form of it, or none of the three ways to say who
+            signed.
     """
     parsed = load_json(data, path=path, max_bytes=limits.MAX_BUNDLE_BYTES)
     fields = expect_fields(
@@ -74,8 +72,8 @@ def load_bundle(data: bytes, path: str) -> Bundle:
         required=("mediaType", "verificationMaterial", "dsseEnvelope"),
     )
     _check_media_type(expect_string(fields["mediaType"], "mediaType", path), path)
-    hint = _load_material(fields["verificationMaterial"], path)
-    return Bundle(_load_envelope(fields["dsseEnvelope"], path), hint)
+    material = load_material(fields["verificationMaterial"], path)
+    return Bundle(_load_envelope(fields["dsseEnvelope"], path), material)
 
 
 def dump_bundle(bundle: Bundle) -> bytes:
@@ -96,15 +94,12 @@ def dump_bundle(bundle: Bundle) -> bytes:
     data = json.dumps(
         {
             "mediaType": MEDIA_TYPE,
-            "verificationMaterial": {
-                "publicKey": {} if bundle.hint is None else {"hint": bundle.hint},
-                "tlogEntries": [],
-            },
+            "verificationMaterial": dump_material(bundle.material),
             "dsseEnvelope": {
-                "payload": _encode_base64(envelope.payload),
+                "payload": encode_base64(envelope.payload),
                 "payloadType": envelope.payload_type,
                 "signatures": [
-                    {"sig": _encode_base64(signature), "keyid": ""}
+                    {"sig": encode_base64(signature), "keyid": ""}
                     for signature in envelope.signatures
                 ],
             },
@@ -119,87 +114,6 @@ def dump_bundle(bundle: Bundle) -> bytes:
     return data
 
 
-def sign_payload(payload: bytes, signer: Signer) -> Bundle:
-    """Sign a payload and put it into a bundle. Thread-safe if the signer is.
-
-    Args:
-        payload: The exact bytes of the statement.
-        signer: What signs.
-
-    Returns:
-        The bundle, not written anywhere.
-
-    Raises:
-        CheckError: The signer could not sign.
-    """
-    signature = signer.sign(pae(PAYLOAD_TYPE, payload))
-    return Bundle(Envelope(payload, PAYLOAD_TYPE, (signature,)), signer.hint)
-
-
-def verify_envelope(
-    bundle: Bundle, keys: Sequence[Verifier], *, path: str = "the bundle"
-) -> VerifiedPayload:
-    """Check the signature over the exact bytes received. Thread-safe.
-
-    The key comes from ``keys`` alone; the bundle's hint only chooses among them. The signature
-    must hold first, and only then is its type looked at, so that both a changed type and a
-    signature made over something else end in a refusal.
-
-    Args:
-        bundle: What ``load_bundle`` gave.
-        keys: The trusted keys; one of them must have signed.
-        path: Where the bundle came from, for messages.
-
-    Returns:
-        The payload, now proven to be what a trusted key signed.
-
-    Raises:
-        UsageError: No trusted key was given.
-        SignatureError: No trusted key made this signature, or it made it over something that is
-            not a statement.
-        FormatError: The envelope has not exactly one signature.
-    """
-    if not keys:
-        raise UsageError("at least one trusted key is needed to check a signature")
-    envelope = bundle.envelope
-    if len(envelope.signatures) != 1:
-        raise FormatError(
-            f"{path}: {len(envelope.signatures)} signatures in one envelope; this version checks "
-            "exactly one (co-signatures come in a later version)",
-            path,
-        )
-    key = _find_signing_key(bundle, keys, path)
-    if envelope.payload_type != PAYLOAD_TYPE:
-        raise SignatureError(
-            f"{path}: the signature holds, but over {show(envelope.payload_type)}, "
-            f"not over {PAYLOAD_TYPE!r}"
-        )
-    return VerifiedPayload(envelope.payload, envelope.payload_type, key)
-
-
-def _find_signing_key(bundle: Bundle, keys: Sequence[Verifier], path: str) -> Verifier:
-    """Return the trusted key that made the one signature, or raise SignatureError."""
-    candidates = [key for key in keys if bundle.hint in (None, key.hint)]
-    trusted = ", ".join(key.hint for key in keys)
-    if not candidates:
-        raise SignatureError(
-            f"{path}: made by the key {show(bundle.hint or '')}, which is not trusted; "
-            f"trusted: {trusted}"
-        )
-    envelope = bundle.envelope
-    message = pae(envelope.payload_type, envelope.payload)
-    for key in candidates:
-        try:
-            key.verify(message, envelope.signatures[0])
-        except SignatureError:
-            continue
-        return key
-    claim = "" if bundle.hint is None else f" (the bundle names the key {bundle.hint})"
-    raise SignatureError(
-        f"{path}: the signature does not hold for any trusted key{claim}; trusted: {trusted}"
-    )
-
-
 def _check_media_type(media_type: str, path: str) -> None:
     if media_type == MEDIA_TYPE:
         return
@@ -212,49 +126,11 @@ def _check_media_type(media_type: str, path: str) -> None:
     raise FormatError(f"{path}: mediaType is {show(media_type)}, not {MEDIA_TYPE!r}", path)
 
 
-def _load_material(value: JsonValue, path: str) -> str | None:
-    """Read who signed, as the file claims; refuse every method but ``key``."""
-    where = "verificationMaterial"
-    for name, meaning in _OTHER_MATERIAL.items():
-        if name in expect_object(value, where, path):
-            raise FormatError(
-                f"{path}: signed by {meaning}, which this version cannot check; "
-                "it checks method 'key' only",
-                path,
-            )
-    fields = expect_fields(
-        value,
-        where,
-        path,
-        required=("publicKey",),
-        optional=("tlogEntries", "timestampVerificationData"),
-    )
-    if expect_array(fields.get("tlogEntries", []), "tlogEntries", path):
-        raise FormatError(f"{path}: log entries beside a plain key cannot be checked", path)
-    if expect_object(fields.get("timestampVerificationData", {}), "timestamps", path):
-        raise FormatError(f"{path}: timestamps beside a plain key cannot be checked", path)
-    return _load_hint(fields["publicKey"], path)
-
-
-def _load_hint(value: JsonValue, path: str) -> str | None:
-    if expect_object(value, "publicKey", path).keys() & {"rawBytes", "keyDetails"}:
-        raise FormatError(
-            f"{path}: an old form of the bundle, with the public key inside (publicKey.rawBytes, "
-            "written by model-signing before 1.1), which is read only with --accept-historical; "
-            "have it signed again",
-            path,
-        )
-    fields = expect_fields(value, "publicKey", path, required=(), optional=("hint",))
-    hint = fields.get("hint")
-    # An empty string is how protobuf writes a field that is not set.
-    return None if hint is None else expect_string(hint, "publicKey.hint", path) or None
-
-
 def _load_envelope(value: JsonValue, path: str) -> Envelope:
     fields = expect_fields(
         value, "dsseEnvelope", path, required=("payload", "payloadType", "signatures")
     )
-    payload = _decode_base64(fields["payload"], "the payload", path)
+    payload = decode_base64(fields["payload"], "the payload", path)
     payload_type = expect_string(fields["payloadType"], "payloadType", path)
     signatures = expect_array(fields["signatures"], "signatures", path)
     if not signatures:
@@ -273,21 +149,4 @@ def _load_signature(value: JsonValue, path: str) -> bytes:
     # The specification lets anything stand in keyid and gives it no part in verification.
     if fields.get("keyid") is not None:
         expect_string(fields["keyid"], "keyid", path)
-    return _decode_base64(fields["sig"], "a signature", path)
-
-
-def _encode_base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def _decode_base64(value: JsonValue, where: str, path: str) -> bytes:
-    """Decode standard base64 in its one canonical spelling; empty is refused."""
-    text = expect_string(value, where, path)
-    try:
-        data = binascii.a2b_base64(text)
-    except ValueError as error:  # binascii.Error, and ValueError for text beyond ASCII
-        raise FormatError(f"{path}: {where} is not base64: {error}", path) from error
-    # The decoder skips what it does not know and ignores stray bits; its inverse does not.
-    if not data or _encode_base64(data) != text:
-        raise FormatError(f"{path}: {where} is not standard base64 with padding", path)
-    return data
+    return decode_base64(fields["sig"], "a signature", path)

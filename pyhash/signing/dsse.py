@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyhash.signing._base import Verifier
-
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
@@ -28,22 +26,10 @@ class Envelope:
     payload_type: str
     signatures: tuple[bytes, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class VerifiedPayload:
-    """Bytes over which a trusted key has made a valid signature.
-
-    Only ``verify_envelope`` constructs one, so that holding one is the proof.
-
-    Attributes:
-        payload: The exact bytes that were signed.
-        payload_type: Always ``PAYLOAD_TYPE``.
-        key: The trusted key that signed.
-    """
-
-    payload: bytes
-    payload_type: str
-    key: Verifier
+    @property
+    def message(self) -> bytes:
+        """What the signatures are over. Raises UnicodeEncodeError as ``pae`` does."""
+        return pae(self.payload_type, self.payload)
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:

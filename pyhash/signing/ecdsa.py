@@ -2,23 +2,24 @@
 """ECDSA keys in PEM files: making, reading, signing, checking. P-256, P-384 and P-521 only.
 
 The digest follows the curve (SHA-256, SHA-384, SHA-512), so there is no algorithm field that an
-attacker could turn down. No passphrases, no certificates, no tokens. ``cryptography`` is imported
-inside the functions, because ``pyhash --help`` must not wait for it.
+attacker could turn down. No certificates, no tokens. A passphrase is asked for only when the file
+is encrypted. ``cryptography`` is imported inside the functions, because ``pyhash --help`` must not
+wait for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyhash import limits
-from pyhash.atomic import sync_directory
 from pyhash.errors import KeyFileError, SignatureError, UsageError
-from pyhash.signing._base import SigningMethod
+from pyhash.signing._base import KEY, AskSecret, Identity, Material, Sealed, SigningMethod
+from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope, pae
+from pyhash.signing.key_files import pem_labels, read_key_file, remove_file, write_new_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,7 +30,8 @@ DEFAULT_CURVE = "P-256"
 # Names that cryptography (and SEC 2) uses for the three curves.
 _CURVE_BY_SEC_NAME = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _PUBLIC_LABEL = b"PUBLIC KEY"
-_PEM_BEGIN = b"-----BEGIN "
+_ENCRYPTED_LABEL = b"ENCRYPTED PRIVATE KEY"  # PKCS #8; its key derivation is a real one
+_OLD_ENCRYPTION = b"Proc-Type: 4,ENCRYPTED"  # one round of MD5: guessed at billions per second
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,20 @@ class PublicKey:
     curve: str
     hint: str
     _key: ec.EllipticCurvePublicKey = field(repr=False, compare=False)
+
+    @property
+    def kind(self) -> str:
+        """The kind of material that it checks. Raises nothing."""
+        return KEY
+
+    def identify(self, envelope: Envelope, material: Material) -> Identity:
+        """Check the signature of an envelope; see ``Verifier``.
+
+        Raises:
+            SignatureError: This key did not sign the envelope.
+        """
+        self.verify(envelope.message, envelope.signatures[0])
+        return Identity(KEY, self.hint, self.hint)
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check a signature; return nothing when it holds.
@@ -82,6 +98,10 @@ class PrivateKey:
     def hint(self) -> str:
         """Hint of the matching public key, 64 lowercase hex digits. Raises nothing."""
         return self.public_key.hint
+
+    def seal(self, payload: bytes) -> Sealed:
+        """Sign a payload; see ``Signer``. Raises nothing of ours."""
+        return Sealed(self.sign(pae(PAYLOAD_TYPE, payload)), Material(KEY, hint=self.hint))
 
     def sign(self, message: bytes) -> bytes:
         """Sign a message with the digest that belongs to the curve.
@@ -136,8 +156,8 @@ def load_public_key(path: str | os.PathLike[str]) -> PublicKey:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     name = os.fspath(path)
-    pem = _read_key_file(name, private=False)
-    labels = _pem_labels(pem)
+    pem = read_key_file(name, private=False)
+    labels = pem_labels(pem)
     if labels != [_PUBLIC_LABEL]:
         raise KeyFileError(f"{name}: {_not_a_public_key(labels)}", name)
     try:
@@ -146,40 +166,51 @@ def load_public_key(path: str | os.PathLike[str]) -> PublicKey:
         raise KeyFileError(f"{name}: the public key cannot be decoded: {error}", name) from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise KeyFileError(f"{name}: not an ECDSA key; only {', '.join(CURVES)} are taken", name)
-    return _public_key(key, name)
+    return public_key(key, name)
 
 
-def load_private_key(path: str | os.PathLike[str]) -> PrivateKey:
+def load_private_key(
+    path: str | os.PathLike[str], passphrase: AskSecret | None = None
+) -> PrivateKey:
     """Read a private key. Safe to call from any thread.
 
     Args:
-        path: A PEM file, PKCS #8 or the older ``EC PRIVATE KEY``, not encrypted, that nobody but
-            its owner can read.
+        path: A PEM file, PKCS #8 or the older ``EC PRIVATE KEY``, that nobody but its owner can
+            read. PKCS #8 may be encrypted.
+        passphrase: Asked for the passphrase when the file is encrypted, and only then.
 
     Returns:
         The key.
 
     Raises:
-        KeyFileError: The file cannot be read, is open to group or others, is encrypted, or holds
-            something other than one ECDSA key on one of ``CURVES``.
+        KeyFileError: The file cannot be read, is open to group or others, holds something other
+            than one ECDSA key on one of ``CURVES``, or is encrypted and there is no passphrase, a
+            wrong one, or an encryption that protects nothing.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     name = os.fspath(path)
-    pem = _read_key_file(name, private=True)
-    labels = _pem_labels(pem)
+    pem = read_key_file(name, private=True)
+    labels = pem_labels(pem)
     if sum(label.endswith(b"PRIVATE KEY") for label in labels) != 1:
         raise KeyFileError(f"{name}: {_not_a_private_key(labels)}", name)
-    try:
-        key = load_pem_private_key(pem, password=None)
-    except TypeError as error:  # what cryptography raises when a passphrase is needed
+    if _OLD_ENCRYPTION in pem:
         raise KeyFileError(
-            f"{name}: the private key is encrypted; passphrases come in a later version", name
+            f"{name}: encrypted in the old way of OpenSSL, which derives its key by one round of"
+            " MD5 and keeps nobody out; write it anew with"
+            f" openssl pkcs8 -topk8 -v2 aes-256-cbc -in {name} -out NEW.key",
+            name,
+        )
+    secret = _ask(name, passphrase) if _ENCRYPTED_LABEL in labels else None
+    try:
+        key = load_pem_private_key(pem, password=secret)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        doubt = "; is the passphrase right?" if secret is not None else ""
+        raise KeyFileError(
+            f"{name}: the private key cannot be decoded: {error}{doubt}", name
         ) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyFileError(f"{name}: the private key cannot be decoded: {error}", name) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise KeyFileError(f"{name}: not an ECDSA key; only {', '.join(CURVES)} are taken", name)
     return _private_key(key, name)
@@ -189,6 +220,7 @@ def write_key_pair(
     key: PrivateKey,
     private_path: str | os.PathLike[str],
     public_path: str | os.PathLike[str],
+    passphrase: bytes | None = None,
 ) -> None:
     """Write both halves of a key: both files or none, and never over an existing one.
 
@@ -196,14 +228,16 @@ def write_key_pair(
 
     Args:
         key: What to write.
-        private_path: New file for the private key, PKCS #8 PEM without a passphrase, mode 0600.
+        private_path: New file for the private key, PKCS #8 PEM, mode 0600.
         public_path: New file for the public key, SubjectPublicKeyInfo PEM, mode 0644.
+        passphrase: Encrypt the private key with it; None: do not.
 
     Raises:
-        UsageError: Both paths are the same.
+        UsageError: Both paths are the same, or the passphrase is empty or too long.
         KeyFileError: One of the files exists or cannot be written; none is left behind.
     """
     from cryptography.hazmat.primitives.serialization import (
+        BestAvailableEncryption,
         Encoding,
         NoEncryption,
         PrivateFormat,
@@ -212,12 +246,50 @@ def write_key_pair(
     private_name, public_name = os.fspath(private_path), os.fspath(public_path)
     if os.path.abspath(private_name) == os.path.abspath(public_name):
         raise UsageError(f"the private and the public key need two files, not {private_name} twice")
-    secret = key._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    if passphrase is not None and not 0 < len(passphrase) <= limits.MAX_PASSPHRASE_BYTES:
+        raise UsageError(
+            f"a passphrase has 1 to {limits.MAX_PASSPHRASE_BYTES} bytes, not {len(passphrase)}"
+        )
+    shut = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
+    secret = key._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, shut)
     with ExitStack() as undo:
-        _write_new_file(private_name, secret, 0o600)
-        undo.callback(_remove, private_name)
-        _write_new_file(public_name, key.public_key.pem, 0o644)
+        write_new_file(private_name, secret, 0o600)
+        undo.callback(remove_file, private_name)
+        write_new_file(public_name, key.public_key.pem, 0o644)
         undo.pop_all()
+
+
+def _ask(name: str, passphrase: AskSecret | None) -> bytes:
+    if passphrase is None:
+        raise KeyFileError(
+            f"{name}: the private key is encrypted, and no passphrase is given", name
+        )
+    secret = passphrase(name)
+    if not secret:
+        raise KeyFileError(f"{name}: the private key is encrypted, and the passphrase empty", name)
+    return secret
+
+
+def public_key(key: ec.EllipticCurvePublicKey, name: str | None = None) -> PublicKey:
+    """Wrap a key of ``cryptography``, which has been read elsewhere.
+
+    Args:
+        key: The key.
+        name: Where it came from, for messages.
+
+    Raises:
+        KeyFileError: Its curve is not one of ``CURVES``.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    curve = _CURVE_BY_SEC_NAME.get(key.curve.name)
+    where = "" if name is None else f"{name}: "
+    if curve is None:
+        raise KeyFileError(
+            f"{where}the curve is {key.curve.name}; only {', '.join(CURVES)} are taken", name
+        )
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return PublicKey(pem, curve, hashlib.sha256(pem).hexdigest(), key)
 
 
 def _algorithm(curve: str) -> ec.ECDSA:
@@ -228,26 +300,8 @@ def _algorithm(curve: str) -> ec.ECDSA:
     return ec.ECDSA(digests[curve])
 
 
-def _public_key(key: ec.EllipticCurvePublicKey, name: str | None) -> PublicKey:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    curve = _CURVE_BY_SEC_NAME.get(key.curve.name)
-    if curve is None:
-        raise KeyFileError(
-            f"{name}: the curve is {key.curve.name}; only {', '.join(CURVES)} are taken", name
-        )
-    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return PublicKey(pem, curve, hashlib.sha256(pem).hexdigest(), key)
-
-
 def _private_key(key: ec.EllipticCurvePrivateKey, name: str | None) -> PrivateKey:
-    return PrivateKey(_public_key(key.public_key(), name), key)
-
-
-def _pem_labels(pem: bytes) -> list[bytes]:
-    """Labels of the PEM blocks, in the order of the file. A block with two keys is not guessed."""
-    lines = [line for line in pem.splitlines() if line.startswith(_PEM_BEGIN)]
-    return [line[len(_PEM_BEGIN) :].rstrip().removesuffix(b"-----") for line in lines]
+    return PrivateKey(public_key(key.public_key(), name), key)
 
 
 def _not_a_public_key(labels: list[bytes]) -> str:
@@ -270,65 +324,9 @@ def _not_a_private_key(labels: list[bytes]) -> str:
     return "no private key in this file"
 
 
-def _read_key_file(name: str, *, private: bool) -> bytes:
-    """Read a small regular file whole; a private one only when nobody else can reach it."""
-    try:
-        # O_NONBLOCK: a FIFO must end in an error, not hang.
-        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            _check_key_file(name, os.fstat(descriptor), private=private)
-            data = b""
-            while len(data) <= limits.MAX_KEY_FILE_BYTES:
-                block = os.read(descriptor, limits.MAX_KEY_FILE_BYTES)
-                if not block:
-                    return data
-                data += block
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise KeyFileError(f"{name}: cannot be read: {error.strerror}", name) from error
-    raise KeyFileError(
-        f"{name}: larger than {limits.MAX_KEY_FILE_BYTES} bytes; this is no key file", name
-    )
-
-
-def _check_key_file(name: str, status: os.stat_result, *, private: bool) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise KeyFileError(f"{name}: not a regular file", name)
-    if private and status.st_mode & 0o077:
-        raise KeyFileError(
-            f"{name}: mode {stat.S_IMODE(status.st_mode):04o} lets others reach the private key; "
-            "run chmod 600 on it, and replace the key if others could have read it",
-            name,
-        )
-
-
-def _write_new_file(name: str, data: bytes, mode: int) -> None:
-    """Create a file that is not there yet; sync it and its directory; or leave nothing."""
-    with ExitStack() as undo:
-        try:
-            # O_EXCL also refuses a symbolic link, dangling or not.
-            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            undo.callback(_remove, name)
-            with open(descriptor, "wb") as file:
-                os.fchmod(descriptor, mode)
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-            sync_directory(os.path.dirname(name) or ".")
-        except FileExistsError as error:
-            message = f"{name}: exists already; keys are never overwritten"
-            raise KeyFileError(message, name) from error
-        except OSError as error:
-            message = f"{name}: cannot be written: {error.strerror}"
-            raise KeyFileError(message, name) from error
-        undo.pop_all()
-
-
-def _remove(name: str) -> None:
-    # The error that led here says more than a failure to clean up would.
-    with suppress(OSError):
-        os.unlink(name)
-
-
-METHOD = SigningMethod(scheme="file", load_signer=load_private_key, load_verifier=load_public_key)
+METHOD = SigningMethod(
+    scheme="file",
+    load_signer=load_private_key,
+    load_verifier=load_public_key,
+    files=lambda path: (path,),
+)

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyhash import limits
 from pyhash.errors import SignatureError
-from pyhash.signing._base import Verifier
+from pyhash.signing._base import Identity, Material, Verifier
+from pyhash.signing.dsse import Envelope
+from pyhash.signing.ecdsa import PublicKey
 from pyhash.strict_json import load_json
 
 # What old bundles have beside the key's name. The key inside is never used: who can change a bundle
@@ -47,6 +50,13 @@ def modernize_bundle(data: bytes, path: str) -> bytes:
     return json.dumps(value).encode("utf-8")
 
 
+def accepting(keys: Sequence[Verifier]) -> tuple[Verifier, ...]:
+    """Return verifiers that also take version 0.2's encoding, where that was ever signed: by a
+    plain key. Of certificates and keyless identities nothing old is accepted. Raises nothing.
+    """
+    return tuple(HistoricalVerifier(key) if isinstance(key, PublicKey) else key for key in keys)
+
+
 @dataclass(frozen=True, slots=True)
 class HistoricalVerifier:
     """A trusted key that also takes signatures over version 0.2's encoding.
@@ -55,27 +65,33 @@ class HistoricalVerifier:
         key: The key.
     """
 
-    key: Verifier
+    key: PublicKey
+
+    @property
+    def kind(self) -> str:
+        """Of the key. Raises nothing."""
+        return self.key.kind
 
     @property
     def hint(self) -> str:
         """Of the key. Raises nothing."""
         return self.key.hint
 
-    def verify(self, message: bytes, signature: bytes) -> None:
+    def identify(self, envelope: Envelope, material: Material) -> Identity:
         """Check a signature over a DSSE message, or over what 0.2 made of it.
 
         Args:
-            message: The DSSE encoding of type and payload.
-            signature: As for the key.
+            envelope: As for the key.
+            material: As for the key.
 
         Raises:
             SignatureError: Neither holds.
         """
         try:
-            self.key.verify(message, signature)
+            return self.key.identify(envelope, material)
         except SignatureError:
-            self.key.verify(old_encoding(message), signature)
+            self.key.verify(old_encoding(envelope.message), envelope.signatures[0])
+        return Identity(self.kind, self.hint, self.hint)
 
 
 def old_encoding(message: bytes) -> bytes:

@@ -19,6 +19,7 @@ from pyhash.signing import (
     PAYLOAD_TYPE,
     Bundle,
     Envelope,
+    Material,
     dump_bundle,
     load_bundle,
     load_verifier,
@@ -58,7 +59,7 @@ def _bundle(
     hint: str | None = _SIGNER.hint,
 ) -> Bundle:
     signature = _SIGNER.sign(pae(signed_type or payload_type, payload))
-    return Bundle(Envelope(payload, payload_type, (signature,)), hint)
+    return Bundle(Envelope(payload, payload_type, (signature,)), Material(hint=hint))
 
 
 def test_sign_and_verify() -> None:
@@ -105,7 +106,7 @@ def test_hint_of_another_trusted_key() -> None:
 @pytest.mark.parametrize("hint", [None, _SIGNER.hint])
 def test_changed_payload(hint: str | None) -> None:
     good = _bundle(hint=hint)
-    changed = Bundle(Envelope(b"pazload", PAYLOAD_TYPE, good.envelope.signatures), hint)
+    changed = Bundle(Envelope(b"pazload", PAYLOAD_TYPE, good.envelope.signatures), good.material)
     with pytest.raises(SignatureError, match="does not hold for any trusted key"):
         verify_envelope(changed, [_SIGNER.public_key, _STRANGER.public_key])
 
@@ -139,7 +140,9 @@ def test_signature_over_something_else(payload_type: str) -> None:
 
 def test_signature_without_the_encoding() -> None:
     """A signature over the bare payload, as a tool that knows no DSSE makes it."""
-    bundle = Bundle(Envelope(b"payload", PAYLOAD_TYPE, (_SIGNER.sign(b"payload"),)), _SIGNER.hint)
+    bundle = Bundle(
+        Envelope(b"payload", PAYLOAD_TYPE, (_SIGNER.sign(b"payload"),)), Material(hint=_SIGNER.hint)
+    )
     with pytest.raises(SignatureError):
         verify_envelope(bundle, [_SIGNER.public_key])
 
@@ -149,7 +152,9 @@ def test_more_than_one_signature(position: int) -> None:
     good = _bundle()
     signatures = [_STRANGER.sign(pae(PAYLOAD_TYPE, b"payload"))]
     signatures.insert(position, good.envelope.signatures[0])
-    bundle = Bundle(Envelope(b"payload", PAYLOAD_TYPE, tuple(signatures)), _SIGNER.hint)
+    bundle = Bundle(
+        Envelope(b"payload", PAYLOAD_TYPE, tuple(signatures)), Material(hint=_SIGNER.hint)
+    )
     with pytest.raises(FormatError, match="2 signatures in one envelope"):
         verify_envelope(bundle, [_SIGNER.public_key])
 
@@ -166,7 +171,7 @@ def test_only_one_place_makes_verified_payloads() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and "VerifiedPayload" in ast.unparse(node.func):
                 makers.add(path.name)
-    assert makers == {"bundle.py"}
+    assert makers == {"envelope.py"}
 
 
 # --- changed bytes ----------------------------------------------------------------------------

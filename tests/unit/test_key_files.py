@@ -119,11 +119,11 @@ _PRIVATE_FAULTS: dict[str, tuple[Callable[[ec.EllipticCurvePrivateKey], bytes], 
     "damaged": (lambda key: _private_pem(key).replace(b"M", b"N", 1), "cannot be decoded"),
     "encrypted": (
         lambda key: key.private_bytes(_PEM, _PKCS8, _SECRET),
-        "encrypted.*later version",
+        "encrypted, and no passphrase",
     ),
     "old encryption": (
         lambda key: key.private_bytes(_PEM, _TRADITIONAL, _SECRET),
-        "encrypted.*later version",
+        "one round of MD5",
     ),
 }
 

@@ -27,7 +27,9 @@ PUBLIC = [
     "Finding",
     "Options",
     "Policy",
+    "PolicyFile",
     "PyhashError",
+    "Release",
     "ShardDigest",
     "SignResult",
     "UsageError",
@@ -250,6 +252,7 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "policy",
         "signature",
         "tree",
+        "cosignatures",
         "ignore",
         "root",
         "links_within",
@@ -264,7 +267,21 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "progress",
         "note",
     ]
-    assert [field.name for field in dataclasses.fields(pyhash.Policy)] == ["keys", "ignore", "root"]
+    assert [field.name for field in dataclasses.fields(pyhash.Policy)] == [
+        "keys",
+        "ignore",
+        "roots",
+        "signatures",
+        "min_release",
+        "max_age",
+        "release_name",
+        "guarantee",
+        "mode",
+        "state",
+        "rule",
+        "location",
+        "files",
+    ]
 
 
 def test_no_call_order() -> None:

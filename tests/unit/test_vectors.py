@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -181,8 +182,27 @@ def test_statements(vector: dict[str, Any]) -> None:
         }
         for shard in found.shards
     ] == expected["shards"]
+    assert release_of(found) == expected["release"]
     if not found.single_file:
         assert manifest.load_statement(manifest.dump_statement(found), path="s") == found
+
+
+def release_of(found: manifest.Manifest) -> dict[str, Any] | None:
+    """The release as the vectors spell it; the standard library turns times into text."""
+    release = found.release
+    if release is None:
+        return None
+    fields = {
+        "created": text_of(release.created),
+        "expires": None if release.expires is None else text_of(release.expires),
+        "counter": release.counter,
+        "name": release.name,
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def text_of(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def hex_or_none(digest: bytes | None) -> str | None:

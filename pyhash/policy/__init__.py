@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whom to trust for which checkpoint, and what else must hold before bytes are looked at.
+
+``Policy`` is what one verification is held against; ``PolicyFile`` is a file of rules, of which
+the first that fits a checkpoint's name becomes its policy. Opens no checkpoint, and checks no
+signature.
+"""
+
+from pyhash.policy._decision import Requirement, check_requirements, judge
+from pyhash.policy._memory import Remembered, recall_release, remember_release
+from pyhash.policy._model import ENFORCE, GUARANTEES, MODES, OFF, WARN, Policy, Waiver
+from pyhash.policy._reading import PolicyFile, parse_duration
+
+__all__ = [
+    "ENFORCE",
+    "GUARANTEES",
+    "MODES",
+    "OFF",
+    "WARN",
+    "Policy",
+    "PolicyFile",
+    "Remembered",
+    "Requirement",
+    "Waiver",
+    "check_requirements",
+    "judge",
+    "parse_duration",
+    "recall_release",
+    "remember_release",
+]
