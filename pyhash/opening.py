@@ -5,16 +5,17 @@ read. Verifying and verified loading both begin here, so that neither can leave 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyhash import closure, errors, files, hashing, limits, paths, signing
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
-from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
-from pyhash.manifest import Manifest, load_statement
+from pyhash.locations import DOWNLOAD_METADATA, OWN_NAMES, check_keys_outside, inside, places
+from pyhash.manifest import Manifest, ShardEntry, load_statement
 from pyhash.policy import (
     Policy,
     PolicyFile,
@@ -23,7 +24,9 @@ from pyhash.policy import (
     judge,
     recall_release,
 )
-from pyhash.signing import Identity
+from pyhash.signing import Identity, historical
+
+EMPTY_DIGEST = hashlib.sha256().digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ def open_checkpoint(
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
     cosignatures: Sequence[str | os.PathLike[str]] = (),
+    links_within: str | os.PathLike[str] | None = None,
+    accept_historical: bool = False,
 ) -> Opened:
     """Check the signature, list the directory, compare names and sizes, look where loaders are led.
 
@@ -81,6 +86,8 @@ def open_checkpoint(
         signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
         tree: The tree file; None: likewise.
         cosignatures: Further bundles over the same statement; every one of them must hold.
+        links_within: A directory that links to files may lead into; None: links are refused.
+        accept_historical: Also read bundles that model-signing wrote before version 1.1.
 
     Returns:
         What was found out.
@@ -93,13 +100,21 @@ def open_checkpoint(
     files.check_there(path)
     check_keys_outside(path, policy.files)
     bundle_path, tree_path = places(path, signature, tree)
-    signed = inspect_signed(bundle_path, policy, location=path, cosignatures=cosignatures)  # 1, 2
+    signed = inspect_signed(  # 1, 2
+        bundle_path,
+        policy,
+        location=path,
+        cosignatures=cosignatures,
+        accept_historical=accept_historical,
+    )
     check_requirements(signed.requirements, bundle_path)
-    manifest = signed.manifest
-    ignored = ignored_paths(manifest, policy)
+    ignored = ignored_paths(signed.manifest, policy)
     ours = (bundle_path, tree_path, *(os.fspath(one) for one in cosignatures))
-    own = own_paths(manifest, [inside(path, name) for name in ours])
-    listing = files.list_checkpoint(path, hashing.ignorer(ignored), own=own)  # 3
+    own = own_paths(signed.manifest, [inside(path, name) for name in ours])
+    listing = files.list_checkpoint(  # 3
+        path, hashing.ignorer(ignored), own=own, links_within=links_within
+    )
+    manifest = _with_empty_files(signed.manifest, listing)
     raise_findings(compare_listing(manifest, listing))
     doubts = tuple(closure.check_closure(listing))  # 4
     return Opened(
@@ -137,6 +152,21 @@ def given_policy(
     if keys or ignore or root is not None:
         raise errors.UsageError("give a policy, or keys, ignored paths and a root, not both")
     return policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
+
+
+def check_ignored(ignore: Sequence[str]) -> None:
+    """Refuse ignored paths that reach outside, or hold a pattern, or one string for a list of them.
+
+    Raises:
+        UsageError: One of them does.
+    """
+    if isinstance(ignore, str):
+        raise errors.UsageError("give ignored paths as a list, not as one string")
+    for one in ignore:
+        try:
+            paths.check_ignored_path(one)
+        except errors.FormatError as error:
+            raise errors.UsageError(f"cannot ignore this path: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +224,13 @@ def inspect_signed(
     *,
     location: str | os.PathLike[str] = "",
     cosignatures: Sequence[str | os.PathLike[str]] = (),
+    accept_historical: bool = False,
 ) -> Signed:
     """Do all of ``load_signed`` but refuse what the policy does not accept: for explanations.
 
     Args:
         bundle_path, policy, location, cosignatures: As for ``load_signed``.
+        accept_historical: Also read bundles that model-signing wrote before version 1.1.
 
     Returns:
         What was signed, and what the policy requires of it.
@@ -213,14 +245,18 @@ def inspect_signed(
         raise errors.LimitError(
             f"{len(cosignatures)} co-signatures, above the cap of {limits.MAX_COSIGNATURES}"
         )
-    verified = signing.verify_envelope(read_bundle(bundle_path), policy.keys, path=bundle_path)
+    keys = historical.accepting(policy.keys) if accept_historical else policy.keys
+    bundle = read_bundle(bundle_path, accept_historical=accept_historical)
+    verified = signing.verify_envelope(bundle, keys, path=bundle_path)
     signers = [verified.signer]
     for place in [os.fspath(one) for one in cosignatures]:
         other = signing.verify_envelope(read_bundle(place), policy.keys, path=place)
         if other.payload != verified.payload:
             raise errors.SignatureError(f"{place}: over another statement than {bundle_path}")
         signers.append(other.signer)
-    manifest = load_statement(verified.payload, path=bundle_path)
+    manifest = load_statement(
+        verified.payload, path=bundle_path, accept_historical=accept_historical
+    )
     independent = signing.distinct_signers(signers)
     requirements = judge(
         policy,
@@ -233,11 +269,12 @@ def inspect_signed(
     return Signed(manifest, verified.payload, hint, independent, requirements)
 
 
-def read_bundle(bundle_path: str) -> signing.Bundle:
+def read_bundle(bundle_path: str, *, accept_historical: bool = False) -> signing.Bundle:
     """Read a bundle strictly; nothing of it is checked.
 
     Args:
         bundle_path: The file.
+        accept_historical: Also one that model-signing wrote before version 1.1.
 
     Raises:
         UnsignedError: There is no such file.
@@ -252,6 +289,8 @@ def read_bundle(bundle_path: str) -> signing.Bundle:
                 " elsewhere (--signature)"
             ) from error
         raise
+    if accept_historical:
+        data = historical.modernize_bundle(data, bundle_path)
     return signing.load_bundle(data, bundle_path)
 
 
@@ -279,6 +318,22 @@ def _unsigned(manifest: Manifest, candidates: Sequence[str]) -> tuple[str, ...]:
     return tuple(unsigned)
 
 
+def _with_empty_files(manifest: Manifest, listing: files.Listing) -> Manifest:
+    """Take in files without bytes where the method of the bundle cannot sign them (OMS v1.0, method
+    ``shards``). They are there as listed, and the report says how many they are.
+    """
+    if not manifest.omits_empty or listing.is_single_file:
+        return manifest
+    signed = {shard.path for shard in manifest.shards}
+    empty = (
+        ShardEntry(file.path, 0, None, EMPTY_DIGEST)
+        for file in listing.files
+        if file.identity.size == 0 and file.path not in signed
+    )
+    shards = sorted((*manifest.shards, *empty), key=lambda shard: shard.path)
+    return replace(manifest, shards=tuple(shards))
+
+
 def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]:
     """Step 3: names and sizes, before any byte is hashed."""
     found = list(listing.strange)
@@ -295,8 +350,17 @@ def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]
             message = f"{file.identity.size} bytes instead of the signed {shard.size}"
             found.append(Finding("size", name, message, str(shard.size), str(file.identity.size)))
     for name in there.keys() - signed.keys():
-        found.append(Finding("unexpected", name, "not signed by anybody; remove it or sign again"))
+        found.append(Finding("unexpected", name, _advice_on_unsigned(name)))
     return found
+
+
+def _advice_on_unsigned(name: str) -> str:
+    if name.startswith(DOWNLOAD_METADATA + "/"):
+        return (
+            "not signed by anybody: a note that Hugging Face's downloader keeps beside the files;"
+            f" --ignore {DOWNLOAD_METADATA} leaves it out"
+        )
+    return "not signed by anybody; remove it or sign again"
 
 
 def _names(manifest: Manifest, listing: files.Listing) -> list[str]:

@@ -49,6 +49,7 @@ def sign(
     tree: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = (),
     file_digests: bool = True,
+    links_within: str | os.PathLike[str] | None = None,
     passphrase: signing.AskSecret | None = None,
     release: Release | None = None,
     policy: Policy | PolicyFile | None = None,
@@ -67,6 +68,9 @@ def sign(
             Version control files of the top level always are (``paths.DEFAULT_IGNORED``).
         file_digests: Also compute and sign each file's plain SHA-256, so that every OMS tool can
             verify the bundle. Without, signing is faster and only pyhash can.
+        links_within: A directory, such as the root of a download cache, that links to files may
+            lead into: the file that a link leads to is signed under the link's name. None: links
+            are refused.
         passphrase: Asked, with the key's name, for what opens the key, when it needs that.
         release: Which release it is and when it expires; signed too. None: nothing is said.
         policy: Refuse to sign what this would not accept. None: nothing is asked.
@@ -90,7 +94,7 @@ def sign(
     bundle_path, tree_path = places(path, signature, tree)
     _check_targets(bundle_path, tree_path)
     ignored = _ignored([inside(path, name) for name in (bundle_path, tree_path)], ignore)
-    listing = files.list_checkpoint(path, hashing.ignorer(ignored))
+    listing = files.list_checkpoint(path, hashing.ignorer(ignored), links_within=links_within)
     raise_findings([*listing.strange])
     raise_findings(closure.check_closure(listing))
     digests = hashing.hash_listing(
@@ -185,5 +189,6 @@ def _manifest(
         listing.name,
         shards,
         ignore_paths=() if listing.is_single_file else ignored,
+        allow_symlinks=any(file.target is not None for file in listing.files),
         release=release,
     )

@@ -19,14 +19,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pyhash"
 ROWS: tuple[tuple[str, ...], ...] = (
     # L0
     ("errors", "limits"),
-    ("findings", "processors"),
+    ("digest_list", "findings", "processors"),
     # L1
     ("_native", "strict_json"),
-    ("merkle", "paths", "formats"),
+    ("merkle", "paths", "formats", "links"),
     # L2
     ("files", "locations", "atomic"),
     ("hashing",),
-    ("digests",),
+    ("digests", "range_digests"),
     # L3
     ("manifest", "tree_file"),
     # L4
@@ -42,6 +42,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("guarantees",),
     ("sign_checkpoint", "verify_checkpoint"),
     ("cosign_checkpoint",),
+    ("interchange",),
     # L7
     ("gate",),
     # The one way in, which only re-exports, and what stands on it

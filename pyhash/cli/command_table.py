@@ -16,6 +16,7 @@ COMMANDS = {
     "log": ("log", "Keep an append-only record of statements and accesses that proves itself."),
     "provenance": ("provenance", "Say, show and verify how a checkpoint came about."),
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
+    "export": ("export", "Write the list of digests that another tool takes."),
     "policy": ("policy", "Explain what a policy file requires of a checkpoint."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
     "bench": ("bench", "Measure what this host can do, and what holds it back."),

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, bundle_options
+from pyhash.cli.command import PATH, answering, bundle_options, links_option
 from pyhash.cli.log_options import access_log_options, record_signature, recorded, take_access_log
 from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
@@ -17,7 +18,7 @@ from pyhash.cli.signer_options import signer_options, take_signer
 from pyhash.cli.terminal_text import amount
 
 if TYPE_CHECKING:
-    from pyhash.manifest import Release
+    from pyhash.manifest import Release, ShardEntry
 
 EXAMPLE = """\
 pyhash keygen publisher
@@ -29,6 +30,7 @@ pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
 @click.argument("model", type=PATH)
 @click.option("--key", required=True, type=PATH, metavar="K.key", help="Private key to sign with.")
 @signer_options
+@links_option
 @bundle_options
 @click.option(
     "--no-file-digests",
@@ -54,6 +56,7 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     file_digests: bool,
+    links_within: str | None,
     policy: str | None,
     **parameters: Any,
 ) -> Answer:
@@ -85,6 +88,7 @@ def command(
                 tree=tree,
                 ignore=ignore,
                 file_digests=file_digests,
+                links_within=links_within,
                 passphrase=passphrase,
                 release=release,
                 policy=rules,
@@ -108,6 +112,7 @@ def command(
             f"tree       {result.tree_path}",
             *_shown(release),
         ),
+        note=_note(result.manifest.shards),
         root=root,
         key=result.key_hint,
         files=count,
@@ -131,3 +136,16 @@ def _shown(release: Release | None) -> tuple[str, ...]:
     until = "never" if release.expires is None else format_time(release.expires)
     name = "" if release.name is None else f" of {release.name}"
     return (f"release    {number}{name}", f"expires    {until}")
+
+
+def _note(shards: Sequence[ShardEntry]) -> str:
+    """What a publisher may not have meant to sign."""
+    from pyhash.locations import DOWNLOAD_METADATA
+
+    count = sum(shard.path.startswith(DOWNLOAD_METADATA + "/") for shard in shards)
+    if not count:
+        return ""
+    return (
+        f"{count} of the signed files are notes of Hugging Face's downloader, which change with"
+        f" every download: --ignore {DOWNLOAD_METADATA} leaves them out"
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pyhash.cli.command import PATH, bundle_options, root_option
+from pyhash.cli.command import PATH, bundle_options, historical_option, links_option, root_option
 from pyhash.cli.identity_options import (
     IdentityOptions,
     identity_options,
@@ -34,6 +34,7 @@ class Trust:
         state: Directory that remembers releases; None: as the policy says.
         ignore, root: What a policy would say, where there is none.
         signature, tree, cosignatures: Where those files lie.
+        links_within, accept_historical: As the library has them.
         identities: Certificates and keyless identities to trust.
     """
 
@@ -45,6 +46,8 @@ class Trust:
     signature: str | None
     tree: str | None
     cosignatures: tuple[str, ...]
+    links_within: str | None
+    accept_historical: bool
     identities: IdentityOptions
 
     def check_given(self) -> None:
@@ -89,6 +92,8 @@ class Trust:
             "signature": self.signature,
             "tree": self.tree,
             "cosignatures": self.cosignatures,
+            "links_within": self.links_within,
+            "accept_historical": self.accept_historical,
         }
 
 
@@ -111,6 +116,8 @@ def trust_options(function: F) -> F:
             metavar="FILE",
             help="Another bundle over the same statement, by another signer. Repeatable.",
         ),
+        historical_option,
+        links_option,
         root_option,
         bundle_options,
         identity_options,

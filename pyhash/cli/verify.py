@@ -19,6 +19,8 @@ from pyhash.cli.log_options import (
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 from pyhash.cli.trust import take_trust, trust_options
+from pyhash.cli.unsigned_list import compare, list_options
+from pyhash.errors import UsageError
 
 if TYPE_CHECKING:
     from pyhash.policy import Policy
@@ -30,15 +32,31 @@ pyhash verify my-model --policy /etc/pyhash/policy.toml"""
 
 @answering("verify", example=EXAMPLE)
 @click.argument("model", type=PATH)
+@list_options
 @trust_options
 @access_log_options
-def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
+def command(
+    settings: Settings, *, model: str, source: str | None, ignore_missing: bool, **parameters: Any
+) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
     Exit code 0: verified. 1: refused, the answer is no. 3: it could not be checked. Files that
     nobody signed are refused unless --ignore or the policy names them. A policy's mode changes
     nothing here: only run starts what does not verify, where a rule says so.
+
+    With --from, MODEL is compared with a list that nobody signed. That finds damage and proves no
+    publisher: the result is "matches", never "verified".
     """
+    if source is not None or ignore_missing:
+        taken = {name: parameters.pop(name) for name in ("ignore", "links_within")}
+        if source is None or any(parameters.values()):
+            raise UsageError(
+                "--from compares with an unsigned list: it takes --ignore, --ignore-missing and"
+                " --links-within, and nothing about signatures"
+            )
+        return compare(
+            settings, model, source, taken["ignore"], ignore_missing, taken["links_within"]
+        )
     from pyhash import verify
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
@@ -68,6 +86,7 @@ def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
             f"files      {count}, {amount(verified.size)} in {verified.seconds:.1f} s",
             f"guarantee  {verified.guarantee}: {MEANINGS[verified.guarantee]}",
             *rule,
+            *([f"note       {verified.detail}"] if verified.detail else []),
         ),
         root=root,
         guarantee=verified.guarantee,
@@ -76,7 +95,7 @@ def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
         bytes=verified.size,
         seconds=verified.seconds,
         held=tuple(shard.path for shard in verified.manifest.shards),
-        details=details,
+        details={**dict(verified.details), **details},
     )
 
 

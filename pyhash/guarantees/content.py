@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyhash import damage, errors, files, hashing, signed_tree
+from pyhash import damage, errors, files, hashing, range_digests, signed_tree
 from pyhash.errors import Finding
 from pyhash.guarantees._base import Compared, Guarantee
-from pyhash.manifest import Manifest, ShardEntry
+from pyhash.manifest import Manifest, ShardEntry, SignedRange
 from pyhash.opening import Opened
 
 
@@ -30,6 +30,8 @@ def compare(opened: Opened, options: hashing.Options) -> Compared:
         ReadError, EngineError: It could not be read or hashed.
         KeyboardInterrupt: Ctrl-C; nothing is left running.
     """
+    if any(shard.ranges for shard in opened.manifest.shards):
+        return _compare_ranges(opened, options)
     digests = _hash(opened.manifest, opened.listing, options)  # 5, 6
     wrong = _mismatches(opened.manifest, opened.listing, digests, opened.tree_path)  # 7
     return Compared(
@@ -38,6 +40,43 @@ def compare(opened: Opened, options: hashing.Options) -> Compared:
 
 
 CONTENT = Guarantee("content", compare)
+
+
+def _compare_ranges(opened: Opened, options: hashing.Options) -> Compared:
+    """Steps 5 to 7 for a bundle of another tool that signed ranges, or digests of another kind."""
+    messages, expected = [], []
+    for index, (shard, file) in enumerate(
+        zip(opened.manifest.shards, opened.listing.files, strict=True)
+    ):
+        for one in shard.ranges or _whole(shard):
+            span = None if one.end is None else ((one.start, one.end),)
+            messages.append(range_digests.Message(index, (one.algorithm,), span))
+            expected.append((file, one))
+    actual = range_digests.hash_messages(opened.listing, messages, options=options)
+    wrong = []
+    for (file, one), found in zip(expected, actual, strict=True):
+        if found[one.algorithm] != one.digest:
+            end = file.identity.size if one.end is None else one.end
+            damaged = (errors.DamagedRange(one.start, end),) if one.end is not None else ()
+            digests = (one.digest.hex(), found[one.algorithm].hex())
+            where = f"other bytes than the signed ones in [{one.start}, {end})"
+            wrong.append(Finding("digest", file.path, where, *digests, damaged))
+    size = sum(file.identity.size for file in opened.listing.files)
+    return Compared((*wrong, *_of_whole_files(opened.doubts, wrong)), size, *_note(opened))
+
+
+def _whole(shard: ShardEntry) -> tuple[SignedRange, ...]:
+    """A file without bytes beside signed ranges: step 3 has found it there, see ``opening``."""
+    return (SignedRange(0, None, "sha256", shard.file_digest or b""),)
+
+
+def _note(opened: Opened) -> tuple[str, tuple[tuple[str, object], ...]]:
+    """What the signature does not speak of."""
+    empty = [shard.path for shard in opened.manifest.shards if not shard.ranges]
+    if not empty:
+        return "", ()
+    text = f"{len(empty)} files without bytes, which the method of this bundle does not sign"
+    return text, (("unsigned_empty_files", empty),)
 
 
 def _hash(

@@ -255,6 +255,8 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "cosignatures",
         "ignore",
         "root",
+        "links_within",
+        "accept_historical",
         "guarantee",
         "options",
     ]
