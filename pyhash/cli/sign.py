@@ -19,6 +19,7 @@ from pyhash.cli.update_options import carried_lines, take_update, update_options
 
 if TYPE_CHECKING:
     from pyhash.manifest import Release
+    from pyhash.sign_checkpoint import SignResult
 
 EXAMPLE = """\
 pyhash keygen publisher
@@ -66,8 +67,6 @@ def command(
     damage is. What every verifier would refuse, such as links, is refused here already.
     """
     from pyhash import sign
-    from pyhash.manifest import dump_release
-    from pyhash.merkle import format_root
     from pyhash.policy import PolicyFile
 
     access_log = take_access_log(parameters)
@@ -99,7 +98,13 @@ def command(
             done=lambda result: {"root": result.root, "credential": result.key_hint},
         )
     record_signature(access_log, model, result.bundle_path)
-    seconds = time.monotonic() - began
+    return _answer(model, result, release, time.monotonic() - began)
+
+
+def _answer(model: str, result: SignResult, release: Release | None, seconds: float) -> Answer:
+    from pyhash.manifest import dump_release
+    from pyhash.merkle import format_root
+
     root = format_root(result.root)
     count = len(result.manifest.shards)
     return Answer(
