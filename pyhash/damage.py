@@ -8,7 +8,7 @@ Nothing here changes the answer, which is "no" already.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pyhash import files, formats
 from pyhash.errors import CheckError, DamagedRange
@@ -32,12 +32,18 @@ def damaged_ranges(
     """
     if len(signed_nodes) != len(nodes) or shard_root(signed_nodes) != signed_root:
         return ()
+    return join_ranges(
+        DamagedRange(index * SPAN_BYTES, min((index + 1) * SPAN_BYTES, size))
+        for index in _differing(signed_nodes, nodes)
+    )
+
+
+def join_ranges(spans: Iterable[DamagedRange]) -> tuple[DamagedRange, ...]:
+    """Join ranges that touch; they come by ascending start, and without names. Raises nothing."""
     ranges: list[DamagedRange] = []
-    for index in _differing(signed_nodes, nodes):
-        start, end = index * SPAN_BYTES, min((index + 1) * SPAN_BYTES, size)
-        if ranges and ranges[-1].end == start:
-            start = ranges.pop().start
-        ranges.append(DamagedRange(start, end))
+    for span in spans:
+        start = ranges.pop().start if ranges and ranges[-1].end == span.start else span.start
+        ranges.append(DamagedRange(start, span.end))
     return tuple(ranges)
 
 

@@ -24,6 +24,7 @@ start; they need different people to act.
     │   │   └── TruncatedError       a file ended before the bytes that were asked for
     │   ├── WriteError               the operating system would not write a file
     │   ├── KeyFileError             a key that cannot be read, or must not be used
+    │   ├── ReceiptError             a receipt that is missing, forged, or not for these files
     │   ├── PolicyFileError          a policy, or what it names, cannot be read or must not be used
     │   ├── DependencyError          a library that this request needs is not installed
     │   ├── EngineError              the native engine refused or failed
@@ -207,6 +208,13 @@ class WriteError(CheckError):
 
 class KeyFileError(CheckError):
     """A key that cannot be read, is of a kind we do not take, or must not be used."""
+
+
+class ReceiptError(CheckError):
+    """A receipt is missing, is not authentic, or says nothing about the files that are there now.
+
+    Also: the directory that receipts or progress are kept in must not be used.
+    """
 
 
 class PolicyFileError(CheckError):

@@ -111,7 +111,7 @@ def list_checkpoint(
     """
     text = os.fspath(location)
     root_of_links = None if links_within is None else os.path.realpath(links_within)
-    with _reading(text):
+    with reading(text):
         status = os.stat(text)
         name = decode_name(os.path.basename(os.path.abspath(text)))
         if not stat.S_ISDIR(status.st_mode):
@@ -138,7 +138,7 @@ def subset(listing: Listing, chosen: tuple[CheckpointFile, ...]) -> Listing:
 def check_there(location: str | os.PathLike[str]) -> None:
     """Raise ReadError unless there is something at that path."""
     text = os.fspath(location)
-    with _reading(text):
+    with reading(text):
         os.stat(text)
 
 
@@ -237,7 +237,7 @@ def open_files(listing: Listing, files: tuple[CheckpointFile, ...]) -> Iterator[
         root = _open_root(listing)
         try:
             for file in files:
-                with _reading(file.path):
+                with reading(file.path):
                     descriptors.append(_open_one(listing, root, file))
                 check_unchanged(file, descriptors[-1])
         finally:
@@ -263,7 +263,7 @@ def check_end(file: CheckpointFile, descriptor: int) -> None:
     Files of /proc and of some FUSE file systems do; a loader would read them all.
     """
     size = file.identity.size
-    with _reading(file.path):
+    with reading(file.path):
         beyond = os.pread(descriptor, 1, size)
     if beyond:
         message = f"{file.path}: has more bytes than its size of {size} says"
@@ -278,7 +278,7 @@ def read_small(location: str | os.PathLike[str], limit: int) -> bytes:
         LimitError: It has more than ``limit`` bytes.
     """
     text = os.fspath(location)
-    with _reading(text), open(text, "rb", opener=_open_regular) as file:
+    with reading(text), open(text, "rb", opener=_open_regular) as file:
         # A file without end, or a huge sparse one, must not even be begun.
         if os.fstat(file.fileno()).st_size <= limit:
             data = file.read(limit + 1)
@@ -301,7 +301,7 @@ def read_at(path: str, descriptor: int) -> Callable[[int, int], bytes]:
 
     def read(offset: int, length: int) -> bytes:
         data = b""
-        with _reading(path):
+        with reading(path):
             while len(data) < length:
                 more = os.pread(descriptor, length - len(data), offset + len(data))
                 if not more:
@@ -325,7 +325,7 @@ def _open_regular(name: str, flags: int) -> int:
 def _open_root(listing: Listing) -> int | None:
     if listing.is_single_file:
         return None
-    with _reading(listing.location):
+    with reading(listing.location):
         return os.open(listing.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
@@ -355,7 +355,7 @@ def _is_text(name: str) -> bool:
 
 
 @contextmanager
-def _reading(path: str) -> Iterator[None]:
+def reading(path: str) -> Iterator[None]:
     """Turn the system's errors into ReadError."""
     try:
         yield

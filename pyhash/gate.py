@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from pyhash import files, hashing
-from pyhash.errors import Finding, UsageError
+from pyhash.errors import Finding, PolicyError, UsageError
 from pyhash.findings import raise_findings
+from pyhash.guarantees import is_at_least
 from pyhash.policy import Waiver
 from pyhash.verify_checkpoint import Verified, expect_verified
 
@@ -89,18 +90,25 @@ def start_unverified(waiver: Waiver, arguments: Sequence[str]) -> NoReturn:
     _replace_process(find_command(arguments), arguments)
 
 
-def start(verified: Verified, arguments: Sequence[str]) -> NoReturn:
+def start(verified: Verified, arguments: Sequence[str], *, least: str = "content") -> NoReturn:
     """Replace this process by a command.
 
     Args:
         verified: The proof; anything else is refused.
         arguments: The command and its arguments.
+        least: The weakest guarantee to start behind, a name of ``guarantees.MEANINGS``.
 
     Raises:
         UsageError: Not a ``Verified``, no such program, or the system refused to run it.
+        PolicyError: The guarantee of the proof is weaker than ``least``.
         ChangedWhileReadError, UnexpectedFileError, ReadError: As ``check_unchanged``.
     """
     verified = expect_verified(verified)
+    if not is_at_least(verified.guarantee, least):
+        raise PolicyError(
+            f"{verified.location}: only the guarantee {verified.guarantee!r} holds, and nothing is"
+            f" started behind less than {least!r}"
+        )
     program = find_command(arguments)
     check_unchanged(verified)
     _replace_process(program, arguments)

@@ -207,7 +207,7 @@ def hash_listing(
     total = sum(file.identity.size for file in listing.files)
     done = 0
     found: list[ShardDigest] = []
-    for group in _groups(listing.files):
+    for group in open_groups(listing.files):
         with files.open_files(listing, group) as descriptors:
             found += _hash_group(
                 group,
@@ -221,10 +221,10 @@ def hash_listing(
     return found
 
 
-def _groups(
+def open_groups(
     listed: tuple[files.CheckpointFile, ...],
 ) -> Iterator[tuple[files.CheckpointFile, ...]]:
-    """Cut a list of files into groups that can be open at once."""
+    """Cut a list of files into groups that can be open at once. Raises nothing."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     size = max(1, soft - _open_descriptors() - SPARE_DESCRIPTORS)
     for start in range(0, len(listed), size):

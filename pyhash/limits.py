@@ -31,6 +31,10 @@ MAX_AGE_SECONDS = 100 * 366 * 86_400  # a century: longer is a slip of the pen
 MAX_STATE_BYTES = 1 << 14  # one file of remembered releases
 MAX_DIGEST_LIST_BYTES = 1 << 28  # list of sha256sum's kind: a million files at 256 bytes each
 
+# --- receipts -------------------------------------------------------------------------------
+MAX_RECEIPT_BYTES = 1 << 29  # a million files at 500 bytes each
+MAX_PROGRESS_BYTES = 1 << 31  # of one interrupted verification: 64 bytes for each MiB of 16 TiB
+
 # --- transparency log -----------------------------------------------------------------------
 MAX_LOG_ENTRY_BYTES = (1 << 16) - 1  # the format's own cap: a 16-bit length stands before each
 MAX_LOG_SIZE = 1 << 48  # entries of one log

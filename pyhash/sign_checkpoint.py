@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pyhash import atomic, closure, files, hashing, limits, paths, signing, tree_file
+from pyhash.carrying import Carried, Update, carry_over
 from pyhash.errors import FormatError, ReadError, UsageError
 from pyhash.findings import raise_findings
 from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, Release, ShardEntry, build_manifest, dump_statement
 from pyhash.policy import Policy, PolicyFile, check_requirements, judge, recall_release
+from pyhash.receipts import Store, bind, flush_files, record, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class SignResult:
         tree_path: The tree file that was written.
         key_hint: Which key signed: SHA-256 of its public PEM, hex.
         size: Bytes of all shards.
+        carried: Files whose digests were taken over from an earlier bundle, and why; all others
+            were hashed.
     """
 
     manifest: Manifest
@@ -39,6 +43,7 @@ class SignResult:
     tree_path: str
     key_hint: str
     size: int
+    carried: tuple[Carried, ...] = ()
 
 
 def sign(
@@ -50,6 +55,8 @@ def sign(
     ignore: Sequence[str] = (),
     file_digests: bool = True,
     links_within: str | os.PathLike[str] | None = None,
+    update: Update | None = None,
+    receipts: Store | None = None,
     passphrase: signing.AskSecret | None = None,
     release: Release | None = None,
     policy: Policy | PolicyFile | None = None,
@@ -71,6 +78,10 @@ def sign(
         links_within: A directory, such as the root of a download cache, that links to files may
             lead into: the file that a link leads to is signed under the link's name. None: links
             are refused.
+        update: Take digests over from the bundle that is there now instead of hashing: whose, and
+            on what grounds; None: hash everything.
+        receipts: Leave a receipt there, for the files that were hashed now or that an earlier
+            receipt covers; None: do not.
         passphrase: Asked, with the key's name, for what opens the key, when it needs that.
         release: Which release it is and when it expires; signed too. None: nothing is said.
         policy: Refuse to sign what this would not accept. None: nothing is asked.
@@ -83,6 +94,9 @@ def sign(
         UnexpectedFileError, ClosureError, ChangedWhileReadError: The checkpoint is one that
             every verifier would refuse.
         ReadError, FormatError, LimitError, EngineError: It could not be read or is too large.
+        SignatureError, SizeMismatchError: ``update``: the earlier bundle is not by the key, or a
+            file that is said to be unchanged has another size.
+        ReceiptError: ``update`` or ``receipts``: the records of this host cannot be used.
         UsageError: The key lies inside the checkpoint, something else than an earlier bundle or
             tree file stands where they go, or a path cannot be left out. Nothing was hashed.
         WriteError: The bundle could not be written; an old one is still there.
@@ -97,9 +111,11 @@ def sign(
     listing = files.list_checkpoint(path, hashing.ignorer(ignored), links_within=links_within)
     raise_findings([*listing.strange])
     raise_findings(closure.check_closure(listing))
-    digests = hashing.hash_listing(
-        listing, options=options or hashing.Options(), file_digests=file_digests
-    )
+    carried: Mapping[int, tuple[Carried, hashing.ShardDigest]] = {}
+    if update is not None:
+        carried = carry_over(listing, update, signer, (bundle_path, tree_path), file_digests)
+    began_ns = _prepare_receipt(listing, receipts)
+    digests = _hash_others(listing, carried, options or hashing.Options(), file_digests)
     manifest = _manifest(listing, digests, ignored, release)
     bundle = signing.sign_payload(dump_statement(manifest), signer)
     if rules is not None:
@@ -107,6 +123,11 @@ def sign(
     # The tree file first: it is not trusted, so a new one beside an old bundle does no harm.
     atomic.write_file(tree_path, tree_file.dump_tree([digest.span_nodes for digest in digests]))
     atomic.write_file(bundle_path, signing.dump_bundle(bundle))
+    if receipts is not None:
+        binding = bind(listing.location, manifest, signer.hint)
+        by_word = {one.path for one, _ in carried.values() if not one.is_proven}
+        proven = [file for file in listing.files if file.path not in by_word]
+        record(receipts, binding, proven, began_ns)
     return SignResult(
         manifest,
         manifest.root or b"",
@@ -114,7 +135,35 @@ def sign(
         tree_path,
         signer.hint,
         sum(digest.size for digest in digests),
+        tuple(one for one, _ in carried.values()),
     )
+
+
+def _prepare_receipt(listing: files.Listing, receipts: Store | None) -> int:
+    """Have the files settled where a receipt is wanted; returns when hashing begins."""
+    if receipts is None:
+        return 0
+    flush_files(listing)
+    return settle(listing)
+
+
+def _hash_others(
+    listing: files.Listing,
+    carried: Mapping[int, tuple[Carried, hashing.ShardDigest]],
+    options: hashing.Options,
+    file_digests: bool,
+) -> list[hashing.ShardDigest]:
+    """Return the digest of every file: carried over, or hashed now."""
+    others = [one for index, one in enumerate(listing.files) if index not in carried]
+    hashed = iter(
+        hashing.hash_listing(
+            replace(listing, files=tuple(others)), options=options, file_digests=file_digests
+        )
+    )
+    return [
+        carried[index][1] if index in carried else next(hashed)
+        for index in range(len(listing.files))
+    ]
 
 
 def _check_accepted(

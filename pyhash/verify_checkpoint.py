@@ -161,7 +161,7 @@ def verify(
         policy=policy,
         manifest=opened.manifest,
         root=opened.manifest.root,
-        guarantee=guarantee.name,
+        guarantee=compared.guarantee or guarantee.name,
         detail=compared.detail,
         details=compared.details,
         key_hint=opened.key_hint,

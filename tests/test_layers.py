@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L2
     ("files", "locations", "atomic"),
     ("hashing",),
-    ("digests", "range_digests"),
+    ("digests", "range_digests", "span_hashing"),
     # L3
     ("manifest", "tree_file"),
     # L4
@@ -39,12 +39,13 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L6
     ("closure", "damage", "signed_tree"),
     ("opening",),
-    ("guarantees",),
+    ("receipts",),
+    ("guarantees", "carrying"),
     ("sign_checkpoint", "verify_checkpoint"),
     ("cosign_checkpoint",),
     ("interchange",),
     # L7
-    ("gate",),
+    ("gate", "difference"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     ("benchmark",),

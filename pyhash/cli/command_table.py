@@ -19,6 +19,7 @@ COMMANDS = {
     "export": ("export", "Write the list of digests that another tool takes."),
     "policy": ("policy", "Explain what a policy file requires of a checkpoint."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
+    "diff": ("diff", "Say what differs between two checkpoints or bundles."),
     "bench": ("bench", "Measure what this host can do, and what holds it back."),
     "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),
     "completion": ("completion", "Print the completion script for a shell."),

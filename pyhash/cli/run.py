@@ -8,7 +8,7 @@ that anything was verified.
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -18,6 +18,12 @@ from pyhash.cli import output
 from pyhash.cli.answer import Answer, answer_for, answered
 from pyhash.cli.command import PATH, answering
 from pyhash.cli.formats.text import refusal_lines
+from pyhash.cli.guarantee_options import (
+    Comparison,
+    guarantee_options,
+    least_option,
+    take_comparison,
+)
 from pyhash.cli.log_options import (
     access_log_options,
     of_verified,
@@ -33,6 +39,7 @@ from pyhash.cli.trust import Trust, take_trust, trust_options
 if TYPE_CHECKING:
     from pyhash import Verified
     from pyhash.access import AccessLog
+    from pyhash.guarantees import Guarantee
     from pyhash.policy import Policy
 
 # Python ignores these, and what is ignored stays so in the program that takes its place.
@@ -47,12 +54,15 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 @click.argument("model", type=PATH)
 @click.argument("arguments", metavar="-- CMD ARGS...", nargs=-1, type=click.UNPROCESSED)
 @trust_options
+@guarantee_options
+@least_option
 @access_log_options
 def command(
     settings: Settings,
     *,
     model: str,
     arguments: tuple[str, ...],
+    least: str,
     log: str | None,
     log_key: str | None,
     **parameters: Any,
@@ -65,11 +75,13 @@ def command(
     A rule of a policy file may say otherwise, with mode warn or off: then it is started, and
     standard error says that it is UNVERIFIED.
     """
+    comparison = take_comparison(parameters)
     trust = take_trust(parameters)
 
     def verify_and_start() -> NoReturn:
         access_log = open_log_option(log, log_key)
-        _verify_and_start(settings, trust, model, arguments, access_log)
+        request = _Request(settings, trust, comparison, least)
+        _verify_and_start(request, model, arguments, access_log)
 
     answer: Answer = answered(verify_and_start)
     if answer.result == "error":
@@ -79,9 +91,18 @@ def command(
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the options say."""
+
+    settings: Settings
+    trust: Trust
+    comparison: Comparison
+    least: str
+
+
 def _verify_and_start(
-    settings: Settings,
-    trust: Trust,
+    request: _Request,
     model: str,
     arguments: tuple[str, ...],
     access_log: AccessLog | None,
@@ -89,8 +110,10 @@ def _verify_and_start(
     from pyhash import gate
     from pyhash.policy import OFF, WARN
 
+    settings, trust = request.settings, request.trust
     trust.check_given()
     gate.find_command(arguments)
+    guarantee = request.comparison.guarantee_to_start_behind(request.least)
     policy = trust.policy_for(model)
     if policy.mode == OFF:
         reason = Answer("refused", "nothing was checked, because the rule's mode is off")
@@ -101,13 +124,14 @@ def _verify_and_start(
             access_log,
             "run",
             model,
-            lambda: _verify(settings, trust, policy, model),
+            lambda: _verify(request, guarantee, policy, model),
             done=of_verified,
             claimed=signed_root(model, policy, trust.signature),
             outcome="begun",
         )
         if not settings.quiet and settings.format == "text":
             text = f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"
+            text += f" ({verified.guarantee})"
             output.write_stderr(f"{printable(text)}\n")
         gate.check_unchanged(verified)
     except errors.CancelledError:
@@ -118,14 +142,16 @@ def _verify_and_start(
         recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")
         _start_unverified(settings, policy, model, arguments, answer_for(error))
     _restore_signals()
-    gate.start(verified, arguments)
+    gate.start(verified, arguments, least=request.least)
 
 
-def _verify(settings: Settings, trust: Trust, policy: Policy, model: str) -> Verified:
+def _verify(request: _Request, guarantee: Guarantee, policy: Policy, model: str) -> Verified:
     from pyhash import verify
 
-    with settings.hashing_options() as options:
-        return verify(model, policy=policy, options=options, **trust.files())
+    with request.settings.hashing_options() as options:
+        return verify(
+            model, policy=policy, guarantee=guarantee, options=options, **request.trust.files()
+        )
 
 
 def _start_unverified(

@@ -16,13 +16,16 @@ from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
 from pyhash.cli.signer_options import signer_options, take_signer
 from pyhash.cli.terminal_text import amount
+from pyhash.cli.update_options import carried_lines, take_update, update_options
 
 if TYPE_CHECKING:
     from pyhash.manifest import Release, ShardEntry
+    from pyhash.sign_checkpoint import SignResult
 
 EXAMPLE = """\
 pyhash keygen publisher
 pyhash sign my-model --key publisher.key
+pyhash sign my-model --key publisher.key --update --unchanged '*.safetensors'
 pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
 
 
@@ -39,6 +42,7 @@ pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
     default=True,
     help="Leave out each file's plain SHA-256: faster, but then only pyhash can verify.",
 )
+@update_options
 @click.option(
     "--policy",
     type=PATH,
@@ -66,8 +70,6 @@ def command(
     damage is. What every verifier would refuse, such as links, is refused here already.
     """
     from pyhash import sign
-    from pyhash.manifest import dump_release
-    from pyhash.merkle import format_root
     from pyhash.policy import PolicyFile
 
     access_log = take_access_log(parameters)
@@ -75,6 +77,7 @@ def command(
     release = take_release(parameters)
     rules = None if policy is None else PolicyFile.read(policy)
 
+    grounds, receipts = take_update(parameters).open()
     began = time.monotonic()
     with settings.hashing_options() as options:
         result = recorded(
@@ -92,12 +95,20 @@ def command(
                 passphrase=passphrase,
                 release=release,
                 policy=rules,
+                update=grounds,
+                receipts=receipts,
                 options=options,
             ),
             done=lambda result: {"root": result.root, "credential": result.key_hint},
         )
     record_signature(access_log, model, result.bundle_path)
-    seconds = time.monotonic() - began
+    return _answer(model, result, release, time.monotonic() - began)
+
+
+def _answer(model: str, result: SignResult, release: Release | None, seconds: float) -> Answer:
+    from pyhash.manifest import dump_release
+    from pyhash.merkle import format_root
+
     root = format_root(result.root)
     count = len(result.manifest.shards)
     return Answer(
@@ -111,6 +122,7 @@ def command(
             f"signature  {result.bundle_path}",
             f"tree       {result.tree_path}",
             *_shown(release),
+            *carried_lines(result.carried, count),
         ),
         note=_note(result.manifest.shards),
         root=root,
@@ -121,6 +133,7 @@ def command(
         details={
             "signature": result.bundle_path,
             "tree": result.tree_path,
+            "carried": [{"path": one.path, "reason": one.reason} for one in result.carried],
             "release": None if release is None else dump_release(release),
         },
     )

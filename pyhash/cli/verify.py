@@ -9,6 +9,7 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
+from pyhash.cli.guarantee_options import guarantee_options, take_comparison
 from pyhash.cli.log_options import (
     access_log_options,
     of_verified,
@@ -23,17 +24,20 @@ from pyhash.cli.unsigned_list import compare, list_options
 from pyhash.errors import UsageError
 
 if TYPE_CHECKING:
+    from pyhash import Verified
     from pyhash.policy import Policy
 
 EXAMPLE = """\
 pyhash verify my-model --key publisher.pub
-pyhash verify my-model --policy /etc/pyhash/policy.toml"""
+pyhash verify my-model --policy /etc/pyhash/policy.toml
+pyhash verify my-model --key publisher.pub --sample 5%"""
 
 
 @answering("verify", example=EXAMPLE)
 @click.argument("model", type=PATH)
 @list_options
 @trust_options
+@guarantee_options
 @access_log_options
 def command(
     settings: Settings, *, model: str, source: str | None, ignore_missing: bool, **parameters: Any
@@ -42,7 +46,8 @@ def command(
 
     Exit code 0: verified. 1: refused, the answer is no. 3: it could not be checked. Files that
     nobody signed are refused unless --ignore or the policy names them. A policy's mode changes
-    nothing here: only run starts what does not verify, where a rule says so.
+    nothing here: only run starts what does not verify, where a rule says so. The options that
+    verify less than every byte now name the weaker guarantee in the report.
 
     With --from, MODEL is compared with a list that nobody signed. That finds damage and proves no
     publisher: the result is "matches", never "verified".
@@ -62,6 +67,7 @@ def command(
     from pyhash.merkle import format_root
 
     access_log = take_access_log(parameters)
+    guarantee = take_comparison(parameters).guarantee()
     trust = take_trust(parameters)
     with settings.hashing_options() as options:
         policy = trust.policy_for(model)
@@ -69,7 +75,9 @@ def command(
             access_log,
             "verify",
             model,
-            lambda: verify(model, policy=policy, options=options, **trust.files()),
+            lambda: verify(
+                model, policy=policy, guarantee=guarantee, options=options, **trust.files()
+            ),
             done=of_verified,
             claimed=signed_root(model, policy, trust.signature),
         )
@@ -78,15 +86,15 @@ def command(
     rule, details = shown_policy(policy)
     return Answer(
         "verified",
-        f"{model} is what a trusted key signed",
+        _message(model, verified.guarantee),
         summary=(
             f"verified   {model}",
             f"root       {root or 'none: signed by another tool'}",
             f"key        {verified.key_hint}",
-            f"files      {count}, {amount(verified.size)} in {verified.seconds:.1f} s",
+            f"files      {count}, {amount(verified.size)} hashed in {verified.seconds:.1f} s",
             f"guarantee  {verified.guarantee}: {MEANINGS[verified.guarantee]}",
+            *([f"compared   {verified.detail}"] if verified.detail else []),
             *rule,
-            *([f"note       {verified.detail}"] if verified.detail else []),
         ),
         root=root,
         guarantee=verified.guarantee,
@@ -94,9 +102,25 @@ def command(
         files=count,
         bytes=verified.size,
         seconds=verified.seconds,
-        held=tuple(shard.path for shard in verified.manifest.shards),
-        details={**dict(verified.details), **details},
+        held=_held(verified),
+        details={"detail": verified.detail, **dict(verified.details), **details},
     )
+
+
+def _held(verified: Verified) -> tuple[str, ...]:
+    """Files that the answer holds for as a whole: of a sample, those that were named and hashed."""
+    if verified.guarantee == "sampled":
+        named = dict(verified.details).get("whole_files", [])
+        return tuple(named) if isinstance(named, list) else ()
+    return tuple(shard.path for shard in verified.manifest.shards)
+
+
+def _message(model: str, guarantee: str) -> str:
+    from pyhash.guarantees import MEANINGS, is_at_least
+
+    if is_at_least(guarantee, "content"):
+        return f"{model} is what a trusted key signed"
+    return f"{model} is signed by a trusted key; {MEANINGS[guarantee]}"
 
 
 def shown_policy(policy: Policy) -> tuple[tuple[str, ...], dict[str, Any]]:

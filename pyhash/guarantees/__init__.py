@@ -9,11 +9,28 @@ from __future__ import annotations
 
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.guarantees.content import CONTENT
+from pyhash.guarantees.only import only
+from pyhash.guarantees.receipt import by_receipt, recorded
+from pyhash.guarantees.resumed import resume
+from pyhash.guarantees.sampled import sample
 
-__all__ = ["CONTENT", "MEANINGS", "Compared", "Guarantee", "is_at_least"]
+__all__ = [
+    "CONTENT",
+    "MEANINGS",
+    "Compared",
+    "Guarantee",
+    "by_receipt",
+    "is_at_least",
+    "only",
+    "recorded",
+    "resume",
+    "sample",
+]
 
 # Weakest first: a policy's least guarantee is compared by this order.
 MEANINGS = {
+    "receipt": "every byte was verified earlier on this host, and no file changed since",
+    "sampled": "a stated part was hashed now, and nothing is known of the rest",
     "content": "every byte was hashed now; the files could change afterwards",
 }
 

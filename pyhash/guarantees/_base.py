@@ -20,12 +20,15 @@ class Compared:
         size: Bytes that were hashed now.
         detail: What exactly was compared, for people, where that is not every byte; else empty.
         details: The same for programs: keys of the JSON object.
+        guarantee: A stronger name than that of the guarantee that was asked for, where it came to
+            more, as when nothing was left to rely on and every byte was hashed; else empty.
     """
 
     findings: tuple[Finding, ...]
     size: int
     detail: str = ""
     details: tuple[tuple[str, object], ...] = ()
+    guarantee: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,8 @@ def test_options_reach_the_verification(
 ) -> None:
     started: list[tuple[str, ...]] = []
 
-    def start(verified: object, arguments: tuple[str, ...]) -> NoReturn:
+    def start(verified: object, arguments: tuple[str, ...], *, least: str) -> NoReturn:
+        assert least == "content"
         started.append(arguments)
         raise errors.UsageError("not in a test")
 

@@ -13,6 +13,7 @@ from _signed import SHARD, flip, write_checkpoint, write_keys
 
 import pyhash
 from pyhash import errors, gate
+from pyhash.guarantees import sample
 
 Started = list[tuple[str, list[str]]]
 
@@ -177,3 +178,15 @@ def test_other_working_directory(
     monkeypatch.chdir("/")
     with pytest.raises(errors.ReadError):
         gate.check_unchanged(proof)
+
+
+def test_nothing_starts_behind_less_than_was_accepted(
+    model: Path, public: Path, started: Started
+) -> None:
+    weak = pyhash.verify(model, keys=[public], guarantee=sample("100%"))
+    with pytest.raises(errors.PolicyError, match="only the guarantee 'sampled' holds"):
+        gate.start(weak, ["true"])
+    assert started == []
+    with pytest.raises(errors.UsageError, match="did not start"):
+        gate.start(weak, ["true"], least="sampled")
+    assert len(started) == 1

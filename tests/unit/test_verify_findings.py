@@ -152,13 +152,13 @@ def test_damaged_file_that_is_gone_by_then_costs_only_the_names(
     model: Path, public: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flip(model / SHARD, SPAN)
-    real = content._mismatches
+    real = content.describe_damage
 
     def remove_first(*arguments: Any) -> Any:
         (model / SHARD).unlink()
         return real(*arguments)
 
-    monkeypatch.setattr(content, "_mismatches", remove_first)
+    monkeypatch.setattr(content, "describe_damage", remove_first)
     (finding,) = findings(model, public)
     assert finding.ranges == (DamagedRange(SPAN, 2 * SPAN),)
 
