@@ -78,6 +78,22 @@ def _give_name(descriptor: int, name: str) -> None:
         os.close(directory)
 
 
+def rename_new(source: str, target: str) -> None:
+    """Rename a directory to a name that nothing has yet, and make that durable.
+
+    Args:
+        source: A directory.
+        target: Its new name, on the same file system.
+
+    Raises:
+        OSError: There is something at the target, or the system refused.
+    """
+    # rename(2) replaces an empty directory without a word; nothing in Python says not to. A
+    # directory that is not empty, or a file, it refuses. An empty one has nothing to lose.
+    os.rename(source, target)
+    sync_directory(os.path.dirname(os.path.abspath(target)))
+
+
 def sync_directory(directory: str) -> None:
     """Make the names in a directory durable. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

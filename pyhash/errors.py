@@ -23,6 +23,9 @@ start; they need different people to act.
     │   ├── ReadError                the operating system would not give the bytes
     │   │   └── TruncatedError       a file ended before the bytes that were asked for
     │   ├── WriteError               the operating system would not write a file
+    │   ├── FetchError               a source would not give what was asked for
+    │   │   └── NotThereError        a source has no such object
+    │   ├── PushError                a target would not store something
     │   ├── KeyFileError             a key that cannot be read, or must not be used
     │   ├── ReceiptError             a receipt that is missing, forged, or not for these files
     │   ├── PolicyFileError          a policy, or what it names, cannot be read or must not be used
@@ -204,6 +207,42 @@ class WriteError(CheckError):
     def __init__(self, message: str, path: str | None = None, errno: int | None = None) -> None:
         super().__init__(message, path)
         self.errno = errno
+
+
+class FetchError(CheckError):
+    """A source would not give the bytes, or gave something that cannot be what was asked for.
+
+    Attributes:
+        source: Which source, without credentials.
+        status: The status that a server answered with, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        path: str | None = None,
+        source: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message, path)
+        self.source = source
+        self.status = status
+
+
+class NotThereError(FetchError):
+    """A source has no such object."""
+
+
+class PushError(CheckError):
+    """A target would not store something.
+
+    Attributes:
+        target: Which target, without credentials.
+    """
+
+    def __init__(self, message: str, path: str | None = None, target: str | None = None) -> None:
+        super().__init__(message, path)
+        self.target = target
 
 
 class KeyFileError(CheckError):

@@ -74,3 +74,8 @@ MAX_OCI_JSON_BYTES = 1 << 22  # manifest or index; what registries accept
 MAX_FLAT_MANIFEST_BYTES = 1 << 20  # six strings
 MAX_HUB_NOTE_BYTES = 1 << 12  # three short lines beside a downloaded file
 MAX_HUB_TREE_BYTES = 1 << 28  # a repository's list of files: a million at 256 bytes each
+
+# --- distribution -----------------------------------------------------------------------------
+MAX_LINKS_BYTES = 1 << 30  # a link set: a million files at a signed URL of 1 KiB each
+MAX_POINTER_BYTES = 1 << 12  # the pointer "latest"
+MAX_TUF_BYTES = 1 << 23  # one metadata file of TUF, above what its client takes

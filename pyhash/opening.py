@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pyhash import closure, errors, files, hashing, limits, paths, signing
 from pyhash.errors import Finding
@@ -239,6 +239,55 @@ def inspect_signed(
         UnsignedError, SignatureError, PolicyFileError, FormatError, LimitError, ReadError: As
             ``load_signed``.
     """
+    return inspect_bundle(
+        read_bundle(bundle_path, accept_historical=accept_historical),
+        bundle_path,
+        policy,
+        location=location,
+        cosignatures=cosignatures,
+        accept_historical=accept_historical,
+    )
+
+
+def check_signed(
+    data: bytes,
+    bundle_path: str,
+    policy: Policy,
+    *,
+    location: str | os.PathLike[str] = "",
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
+) -> tuple[Manifest, str]:
+    """Do all of ``load_signed`` for a bundle that has been fetched and is no file yet.
+
+    Args:
+        data: The bundle.
+        bundle_path: Where it came from, for messages.
+        policy, location, cosignatures: As for ``load_signed``.
+
+    Returns:
+        The manifest, and the hint of the key that signed it.
+
+    Raises:
+        SignatureError, PolicyError, PolicyFileError, FormatError, LimitError: As ``load_signed``.
+    """
+    bundle = signing.load_bundle(data, bundle_path)
+    signed = inspect_bundle(
+        bundle, bundle_path, policy, location=location, cosignatures=cosignatures
+    )
+    check_requirements(signed.requirements, bundle_path)
+    return signed.manifest, signed.key_hint
+
+
+def inspect_bundle(
+    bundle: signing.Bundle,
+    bundle_path: str,
+    policy: Policy,
+    *,
+    location: str | os.PathLike[str] = "",
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
+    accept_historical: bool = False,
+) -> Signed:
+    """Do all of ``inspect_signed`` for a bundle that has been read. Raises as it does."""
     if not policy.keys:
         raise errors.PolicyError(f"{policy.rule} trusts nobody, so that nothing can be verified")
     if len(cosignatures) > limits.MAX_COSIGNATURES:
@@ -246,7 +295,6 @@ def inspect_signed(
             f"{len(cosignatures)} co-signatures, above the cap of {limits.MAX_COSIGNATURES}"
         )
     keys = historical.accepting(policy.keys) if accept_historical else policy.keys
-    bundle = read_bundle(bundle_path, accept_historical=accept_historical)
     verified = signing.verify_envelope(bundle, keys, path=bundle_path)
     signers = [verified.signer]
     for place in [os.fspath(one) for one in cosignatures]:

@@ -56,7 +56,11 @@ def answering(
 
 def bundle_options(function: F) -> F:
     """Add ``--signature``, ``--tree`` and ``--ignore`` to a command."""
-    function = ignore_option(function)
+    return located_options(ignore_option(function))
+
+
+def located_options(function: F) -> F:
+    """Add ``--signature`` and ``--tree`` to a command."""
     function = click.option(
         "--tree", type=PATH, metavar="FILE", help="Default: MODEL/model.tree, or MODEL.tree."
     )(function)

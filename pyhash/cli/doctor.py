@@ -7,22 +7,73 @@ import platform
 import sys
 from importlib import metadata
 
+import click
+
 from pyhash import __version__
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import answering
+from pyhash.cli.command import PATH, answering
+from pyhash.cli.network import network_of, network_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 
 LIBRARIES = ("cffi", "click", "cryptography", "rich", "blake3", "xxhash")
 
 
-@answering("doctor", example="pyhash doctor")
-def command(settings: Settings) -> Answer:
-    """Show the version, each kernel with its measured rate, threads, readers and libraries.
+@answering(
+    "doctor",
+    example="pyhash doctor\npyhash doctor --store s3://models/llama --credentials reader.toml",
+)
+@click.option("--store", metavar="URL", help="Try what a reader's credential can do there.")
+@click.option(
+    "--known",
+    default="latest.json",
+    show_default=True,
+    metavar="PATH",
+    help="With --store: something that is there.",
+)
+@click.option(
+    "--writer", type=PATH, metavar="FILE", help="With --store: a writer's credential file."
+)
+@click.option(
+    "--claim",
+    "claims",
+    multiple=True,
+    type=click.Choice(("versioning", "object-lock")),
+    help="With --store: this is said to be on. Repeatable.",
+)
+@network_options
+def command(
+    settings: Settings,
+    *,
+    store: str | None,
+    known: str,
+    writer: str | None,
+    claims: tuple[str, ...],
+    credentials: str | None,
+    ca: str | None,
+    proxy: str | None,
+) -> Answer:
+    """Show what this machine can do; with --store, prove what a reader can do in a store.
+
+    Without --store: the version, each kernel with its measured rate, threads, readers, libraries.
 
     A kernel's name is the processor feature that it needs and how many chunks it hashes at once.
     Rates are of one thread on data in cache, the fastest first: the one that is used.
     """
+    if store is not None:
+        from pyhash.cli.store_check import check
+
+        return check(
+            store,
+            network_of(credentials, ca, proxy),
+            known,
+            None if writer is None else network_of(writer, ca, proxy),
+            claims,
+        )
+    return _machine(settings)
+
+
+def _machine(settings: Settings) -> Answer:
     from pyhash import _native
 
     with settings.hashing_options() as options:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pyhash.cli.command import PATH, bundle_options, historical_option, links_option, root_option
+from pyhash.cli.command import (
+    PATH,
+    historical_option,
+    ignore_option,
+    links_option,
+    located_options,
+    root_option,
+)
 from pyhash.cli.identity_options import (
     IdentityOptions,
     identity_options,
@@ -98,8 +105,13 @@ class Trust:
 
 
 def trust_options(function: F) -> F:
-    """Add ``--key``, ``--policy``, ``--state``, ``--root``, ``--cosignature`` and those of
-    ``bundle_options`` to a command; ``Trust`` holds their values.
+    """Add ``publisher_options`` and where bundle and tree file lie to a command."""
+    return publisher_options(located_options(historical_option(links_option(function))))
+
+
+def publisher_options(function: F) -> F:
+    """Add ``--key``, ``--policy``, ``--state``, ``--root``, ``--cosignature``, ``--ignore`` and the
+    options of identities to a command; ``Trust`` holds their values.
     """
     for option in (
         click.option(
@@ -116,10 +128,8 @@ def trust_options(function: F) -> F:
             metavar="FILE",
             help="Another bundle over the same statement, by another signer. Repeatable.",
         ),
-        historical_option,
-        links_option,
         root_option,
-        bundle_options,
+        ignore_option,
         identity_options,
         click.option(
             "--policy",
@@ -141,7 +151,7 @@ def trust_options(function: F) -> F:
 
 
 def take_trust(parameters: dict[str, Any]) -> Trust:
-    """Take the values of ``trust_options`` out of a command's parameters. Raises nothing."""
+    """Take the values of either out of a command's parameters. Raises nothing."""
     identities = take_identities(parameters)
     plain = [name for name in Trust.__slots__ if name != "identities"]
-    return Trust(**{name: parameters.pop(name) for name in plain}, identities=identities)
+    return Trust(**{name: parameters.pop(name, None) for name in plain}, identities=identities)

@@ -27,6 +27,17 @@ class ProvenAccess:
     proof: Proof
 
 
+def read_events(log: LogReader) -> list[AccessEvent]:
+    """Return every event of a log, in order; the log is verified whole.
+
+    Raises:
+        LogError, ReadError, FormatError: The log does not verify.
+    """
+    entries = log.verify_entries()
+    found = (load_event(one.entry, f"{log.directory}: entry {one.index}") for one in entries)
+    return [event for event in found if event is not None]
+
+
 def find_accesses(
     log: LogReader, root: str, *, progress: Progress | None = None
 ) -> tuple[ProvenAccess, ...]:

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access to S3-compatible stores through ``obstore``: opening one with a credential, signing URLs.
+
+The only file that imports ``obstore`` (extra ``[s3]``). Whoever reads needs it to sign only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from pyhash.errors import DependencyError, FetchError, ReadError, UsageError
+from pyhash.files import read_small
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+# What a credential may say; all but the first two have a default.
+CREDENTIAL_FIELDS = (
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "endpoint",
+    "region",
+)
+MAX_CA_FILE_BYTES = 1 << 22
+METHODS: dict[str, Literal["GET", "PUT", "HEAD", "DELETE"]] = {
+    "GET": "GET",
+    "PUT": "PUT",
+    "HEAD": "HEAD",
+    "DELETE": "DELETE",
+}
+
+
+def open_store(
+    reference: str,
+    credential: Mapping[str, str],
+    *,
+    ca_file: str | None = None,
+    proxy: str | None = None,
+) -> S3Store:
+    """Return a bucket that was opened with a credential; connects to nobody yet.
+
+    Args:
+        reference: ``s3://BUCKET/…``.
+        credential: Values for names of ``CREDENTIAL_FIELDS``.
+        ca_file: PEM file of authorities to trust instead of the system's.
+        proxy: URL of a proxy.
+
+    Raises:
+        UsageError: No bucket, an incomplete credential, a plain http endpoint, or no such CA file.
+        DependencyError: obstore is not installed.
+    """
+    bucket = urlsplit(reference).netloc
+    if not bucket:
+        raise UsageError(f"{reference}: expected s3://BUCKET/PREFIX")
+    for name in ("access_key_id", "secret_access_key"):
+        if not credential.get(name):
+            raise UsageError(f"{reference}: the credential has no {name}")
+    endpoint = credential.get("endpoint")
+    if endpoint is not None and not endpoint.startswith("https://"):
+        raise UsageError(f"{endpoint}: only https endpoints are used")
+    try:
+        from obstore.store import S3Store
+    except ImportError as error:
+        raise DependencyError(
+            "obstore is not installed: pip install 'pyhash-checkpoint[s3]'"
+        ) from error
+    config: Any = {
+        name: value for name, value in credential.items() if name in CREDENTIAL_FIELDS and value
+    }
+    config.setdefault("region", "us-east-1")
+    return S3Store(
+        bucket,
+        config=config | {"checksum_algorithm": "SHA256"},
+        client_options=_client_options(ca_file, proxy),
+    )
+
+
+def _client_options(ca_file: str | None, proxy: str | None) -> Any:
+    options: dict[str, object] = {"allow_http": False, "timeout": timedelta(minutes=30)}
+    if ca_file is not None:
+        try:
+            options["root_certificate"] = read_small(ca_file, MAX_CA_FILE_BYTES).decode("ascii")
+        except (ReadError, UnicodeDecodeError) as error:
+            raise UsageError(f"{ca_file}: cannot be used as a list of authorities") from error
+    if proxy is not None:
+        options["proxy_url"] = proxy
+    return options
+
+
+def sign_url(store: S3Store, method: str, key: str, lifetime: timedelta) -> str:
+    """Return a URL that lets its holder do one thing with one object, for some time.
+
+    Args:
+        store: What ``open_store`` returned; its credential signs.
+        method: A name of ``METHODS``.
+        key: The object.
+        lifetime: How long.
+
+    Raises:
+        FetchError: It cannot be signed.
+    """
+    import obstore
+    from obstore.exceptions import BaseError
+
+    try:
+        return obstore.sign(store, METHODS[method], key, lifetime)
+    except BaseError as error:
+        raise FetchError(f"{key}: no URL could be signed: {error}", key) from error
