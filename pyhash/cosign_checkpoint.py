@@ -39,6 +39,7 @@ def cosign(
     *,
     policy: Policy | PolicyFile,
     signature: str | os.PathLike[str] | None = None,
+    passphrase: signing.AskSecret | None = None,
     options: hashing.Options | None = None,
 ) -> CosignResult:
     """Verify a checkpoint in full and sign the same statement; may be called from several threads.
@@ -49,6 +50,7 @@ def cosign(
         output: Where the co-signature goes, a file that is not there yet.
         policy: Whom to trust for the signature that is there.
         signature: The bundle that is there; None: as for ``verify``.
+        passphrase: Asked for what opens the key.
         options: How to hash.
 
     Returns:
@@ -62,7 +64,7 @@ def cosign(
         WriteError: The co-signature could not be written.
     """
     check_keys_outside(path, signing.key_files(key))
-    signer = signing.load_signer(key)
+    signer = signing.load_signer(key, passphrase=passphrase)
     target = os.fspath(output)
     if os.path.lexists(target):
         raise errors.UsageError(f"{target}: is there already, and is not written over")

@@ -14,7 +14,9 @@ start; they need different people to act.
     │   ├── SizeMismatchError        a file has another size than the signed one
     │   ├── DigestMismatchError      a file has other bytes than the signed ones
     │   ├── ChangedWhileReadError    a file changed between opening and the end of hashing
-    │   └── ClosureError             what is signed could lead a loader to something else
+    │   ├── ClosureError             what is signed could lead a loader to something else
+    │   ├── LogError                 a transparency log is not the one that it was, or lacks a proof
+    │   └── ProvenanceError          a step of the life cycle is missing, forged or not accepted
     ├── CheckError                   could not check: refuse too (exit code 3)
     │   ├── FormatError              bytes that do not follow their format
     │   │   └── LimitError           a size or count above its cap (limits.py)
@@ -126,6 +128,16 @@ class ClosureError(VerificationError):
 
     An index or configuration file points at a file that was not signed, or a header or JSON file
     says something twice, so that two readers may understand two things.
+    """
+
+
+class LogError(VerificationError):
+    """A log was truncated, forked, reordered or rewritten, or a proof of it does not hold."""
+
+
+class ProvenanceError(VerificationError):
+    """A statement about a checkpoint's life is missing, stands twice, is about another checkpoint,
+    or is not what the requirements accept.
     """
 
 

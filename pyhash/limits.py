@@ -31,6 +31,22 @@ MAX_AGE_SECONDS = 100 * 366 * 86_400  # a century: longer is a slip of the pen
 MAX_STATE_BYTES = 1 << 14  # one file of remembered releases
 MAX_DIGEST_LIST_BYTES = 1 << 28  # list of sha256sum's kind: a million files at 256 bytes each
 
+# --- transparency log -----------------------------------------------------------------------
+MAX_LOG_ENTRY_BYTES = (1 << 16) - 1  # the format's own cap: a 16-bit length stands before each
+MAX_LOG_SIZE = 1 << 48  # entries of one log
+MAX_NOTE_BYTES = 1 << 16  # one signed note: a checkpoint with its co-signatures
+MAX_NOTE_SIGNATURES = 64  # signatures of one note
+MAX_PROOF_HASHES = 64  # hashes of one inclusion proof: a tree of 2**64 entries
+MAX_BATCH_BYTES = 1 << 28  # entries of one append together, each with its two bytes of length
+
+# --- provenance -----------------------------------------------------------------------------
+MAX_PROVENANCE_FILE_BYTES = 1 << 28  # model.provenance.jsonl and model.proofs.jsonl
+MAX_STATEMENTS = 4096  # statements of one checkpoint and its ancestors
+MAX_STATEMENT_BYTES = 1 << 22  # one statement
+MAX_DEPENDENCIES = 4096  # parents, data sets and other materials of one step
+MAX_LINEAGE_DEPTH = 256  # steps from a checkpoint to its first ancestor
+MAX_MODEL_CARD_BYTES = 1 << 20  # README.md with front matter
+
 # --- JSON -----------------------------------------------------------------------------------
 MAX_JSON_DEPTH = 64  # nested arrays and objects
 MAX_JSON_VALUES = 1 << 24  # values of one text; 2 GiB of memory at the very worst

@@ -11,9 +11,13 @@ from pyhash.paths import decode_name
 
 BUNDLE_NAME, TREE_NAME = "model.sig", "model.tree"  # in a checkpoint's directory
 BUNDLE_SUFFIX, TREE_SUFFIX = ".sig", ".tree"  # beside a checkpoint that is one file
+# Signed statements about its life, and proofs that they are in a log: one JSON text a line.
+PROVENANCE_NAME, PROOFS_NAME = "model.provenance.jsonl", "model.proofs.jsonl"
+PROVENANCE_SUFFIX, PROOFS_SUFFIX = ".provenance.jsonl", ".proofs.jsonl"
 
 
-OWN_NAMES = (BUNDLE_NAME, TREE_NAME)  # never part of the checkpoint that they stand in
+# Never part of the checkpoint that they stand in.
+OWN_NAMES = (BUNDLE_NAME, TREE_NAME, PROVENANCE_NAME, PROOFS_NAME)
 
 
 def default_bundle(path: str | os.PathLike[str]) -> str:
@@ -28,6 +32,20 @@ def default_tree(path: str | os.PathLike[str]) -> str:
     if os.path.isdir(path):
         return os.path.join(path, TREE_NAME)
     return os.fspath(path) + TREE_SUFFIX
+
+
+def default_provenance(path: str | os.PathLike[str]) -> str:
+    """Return where the statements about a checkpoint lie. Raises nothing."""
+    if os.path.isdir(path):
+        return os.path.join(path, PROVENANCE_NAME)
+    return os.fspath(path) + PROVENANCE_SUFFIX
+
+
+def default_proofs(path: str | os.PathLike[str]) -> str:
+    """Return where the proofs lie that statements about a checkpoint are logged. Raises nothing."""
+    if os.path.isdir(path):
+        return os.path.join(path, PROOFS_NAME)
+    return os.fspath(path) + PROOFS_SUFFIX
 
 
 def places(

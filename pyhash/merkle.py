@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pyhash import errors
-from pyhash._native import CHUNK_BYTES, DIGEST_BYTES, SPAN_BYTES, SPAN_CHUNKS, fold_nodes
+from pyhash._native import (
+    CHUNK_BYTES,
+    DIGEST_BYTES,
+    SPAN_BYTES,
+    SPAN_CHUNKS,
+    fold_nodes,
+    hash_messages,
+)
 
 __all__ = [
     "CHUNK_BYTES",
@@ -20,7 +27,9 @@ __all__ = [
     "SPAN_BYTES",
     "SPAN_CHUNKS",
     "checkpoint_root",
+    "fold_nodes",
     "format_root",
+    "leaf_hashes",
     "parse_root",
     "shard_entry",
     "shard_root",
@@ -49,6 +58,23 @@ def shard_root(span_nodes: bytes | memoryview) -> bytes:
     if len(span_nodes) == 0:
         return EMPTY_ROOT
     return fold_nodes(span_nodes)
+
+
+def leaf_hashes(messages: Sequence[bytes]) -> list[bytes]:
+    """Return SHA-256(0x00 ‖ message) of each message, in order: the leaves of an RFC 6962 tree.
+
+    Messages of one length go to the engine together, one in each lane.
+    """
+    by_length: dict[int, list[int]] = {}
+    for index, message in enumerate(messages):
+        by_length.setdefault(len(message), []).append(index)
+    leaves = [b""] * len(messages)
+    for length, indexes in by_length.items():
+        joined = b"".join(b"\x00" + messages[index] for index in indexes)
+        digests = hash_messages(joined, length + 1)
+        for place, index in enumerate(indexes):
+            leaves[index] = digests[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]
+    return leaves
 
 
 def shard_entry(path: str, size: int, root: bytes) -> bytes:

@@ -49,6 +49,7 @@ def sign(
     tree: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = (),
     file_digests: bool = True,
+    passphrase: signing.AskSecret | None = None,
     release: Release | None = None,
     policy: Policy | PolicyFile | None = None,
     options: hashing.Options | None = None,
@@ -57,7 +58,8 @@ def sign(
 
     Args:
         path: A directory, or one file.
-        key: Private key: a PEM file, ECDSA on P-256, P-384 or P-521.
+        key: A key reference: the PEM file of a private key, ECDSA on P-256, P-384 or P-521, or
+            what docs/signing.md names (a certificate, a token, a keyless identity).
         signature: Where the bundle goes; None: ``model.sig`` in the directory, or the file's name
             with ``.sig``.
         tree: Where the tree file goes; None: ``model.tree``, or the file's name with ``.tree``.
@@ -65,6 +67,7 @@ def sign(
             Version control files of the top level always are (``paths.DEFAULT_IGNORED``).
         file_digests: Also compute and sign each file's plain SHA-256, so that every OMS tool can
             verify the bundle. Without, signing is faster and only pyhash can.
+        passphrase: Asked, with the key's name, for what opens the key, when it needs that.
         release: Which release it is and when it expires; signed too. None: nothing is said.
         policy: Refuse to sign what this would not accept. None: nothing is asked.
         options: How to hash.
@@ -82,8 +85,8 @@ def sign(
         KeyboardInterrupt: Ctrl-C; nothing was written.
     """
     rules = policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
-    check_keys_outside(path, [key, *(rules.files if rules else ())])
-    signer = signing.load_signer(key)
+    check_keys_outside(path, [*signing.key_files(key), *(rules.files if rules else ())])
+    signer = signing.load_signer(key, passphrase=passphrase)
     bundle_path, tree_path = places(path, signature, tree)
     _check_targets(bundle_path, tree_path)
     ignored = _ignored([inside(path, name) for name in (bundle_path, tree_path)], ignore)

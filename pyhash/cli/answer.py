@@ -44,6 +44,7 @@ class Answer:
         note: What a person must know about ``lines``; goes to standard error.
         advice: What to do after a refusal.
         checkpoint, root, guarantee, key, files, bytes, seconds, findings: As in the JSON object.
+        held: Paths of the files that the answer holds for, for formats that list each one.
         details: Further keys of the JSON object, the command's own.
     """
 
@@ -62,12 +63,18 @@ class Answer:
     bytes: int | None = None
     seconds: float | None = None
     findings: tuple[Finding, ...] = ()
+    held: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
         """The exit code of the process. Raises nothing."""
         return EXIT_CODES[self.result]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it holds, or was done; ``unverified`` did not, whatever starts then."""
+        return self.exit_code == 0 and self.result != "unverified"
 
 
 def answered(work: Callable[[], T]) -> T | Answer:
@@ -117,6 +124,10 @@ _ADVICE: dict[type[errors.VerificationError], str] = {
     errors.DigestMismatchError: "Do not load it. Fetch these files again from the publisher; if"
     " they differ again, look at the drive, and at who can write there.",
     errors.ChangedWhileReadError: "Find out what writes to these files, stop it, and try again.",
+    errors.LogError: "Keep a copy of the log and of every checkpoint of it that you have; together"
+    " they prove what its keeper did.",
+    errors.ProvenanceError: "Do not load it. Ask the publisher for the missing statements, or"
+    " change what is required on purpose.",
     errors.ClosureError: "Do not load it. Its publisher must take that out and sign it again.",
 }
 

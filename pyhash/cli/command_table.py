@@ -13,9 +13,12 @@ COMMANDS = {
     "cosign": ("cosign", "Verify a checkpoint and sign the same statement with another key."),
     "verify": ("verify", "Check every byte of a checkpoint against its signature."),
     "run": ("run", "Start a command only if a checkpoint verifies."),
+    "log": ("log", "Keep an append-only record of statements and accesses that proves itself."),
+    "provenance": ("provenance", "Say, show and verify how a checkpoint came about."),
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
     "policy": ("policy", "Explain what a policy file requires of a checkpoint."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
+    "bench": ("bench", "Measure what this host can do, and what holds it back."),
     "doctor": ("doctor", "Show version, kernels and their rates, threads, readers."),
     "completion": ("completion", "Print the completion script for a shell."),
 }

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
 from pyhash.cli.settings import Settings
+from pyhash.cli.signer_options import signer_options, take_signer
 
 EXAMPLE = """\
 pyhash cosign my-model --key auditor.key --signer publisher.pub --output auditor.sig
@@ -17,6 +20,7 @@ pyhash verify my-model --policy two-signers.toml --cosignature auditor.sig"""
 @answering("cosign", example=EXAMPLE)
 @click.argument("model", type=PATH)
 @click.option("--key", required=True, type=PATH, metavar="K.key", help="Private key to sign with.")
+@signer_options
 @click.option(
     "--signer",
     "signers",
@@ -38,6 +42,7 @@ def command(
     signers: tuple[str, ...],
     output: str,
     signature: str | None,
+    **parameters: Any,
 ) -> Answer:
     """Check every byte of MODEL, then sign the statement that was signed before, word by word.
 
@@ -48,9 +53,18 @@ def command(
     from pyhash.merkle import format_root
     from pyhash.opening import given_policy
 
+    reference, passphrase = take_signer(key, parameters)
     policy = given_policy(model, None, signers, (), None)
     with settings.hashing_options() as options:
-        result = cosign(model, key, output, policy=policy, signature=signature, options=options)
+        result = cosign(
+            model,
+            reference,
+            output,
+            policy=policy,
+            signature=signature,
+            passphrase=passphrase,
+            options=options,
+        )
     verified = result.verified
     root = None if verified.root is None else format_root(verified.root)
     return Answer(

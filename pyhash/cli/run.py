@@ -17,13 +17,22 @@ from pyhash import errors
 from pyhash.cli import output
 from pyhash.cli.answer import Answer, answer_for, answered
 from pyhash.cli.command import PATH, answering
-from pyhash.cli.report import Report, refusal_lines
+from pyhash.cli.formats.text import refusal_lines
+from pyhash.cli.log_options import (
+    access_log_options,
+    of_verified,
+    open_log_option,
+    recorded,
+    signed_root,
+)
+from pyhash.cli.report import Report
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount, printable
 from pyhash.cli.trust import Trust, take_trust, trust_options
 
 if TYPE_CHECKING:
     from pyhash import Verified
+    from pyhash.access import AccessLog
     from pyhash.policy import Policy
 
 # Python ignores these, and what is ignored stays so in the program that takes its place.
@@ -38,8 +47,15 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 @click.argument("model", type=PATH)
 @click.argument("arguments", metavar="-- CMD ARGS...", nargs=-1, type=click.UNPROCESSED)
 @trust_options
+@access_log_options
 def command(
-    settings: Settings, *, model: str, arguments: tuple[str, ...], **parameters: Any
+    settings: Settings,
+    *,
+    model: str,
+    arguments: tuple[str, ...],
+    log: str | None,
+    log_key: str | None,
+    **parameters: Any,
 ) -> Answer:
     """Verify MODEL, then start CMD in the place of this process; otherwise do not start it.
 
@@ -50,7 +66,12 @@ def command(
     standard error says that it is UNVERIFIED.
     """
     trust = take_trust(parameters)
-    answer: Answer = answered(lambda: _verify_and_start(settings, trust, model, arguments))
+
+    def verify_and_start() -> NoReturn:
+        access_log = open_log_option(log, log_key)
+        _verify_and_start(settings, trust, model, arguments, access_log)
+
+    answer: Answer = answered(verify_and_start)
     if answer.result == "error":
         answer = replace(answer, label="refused: could not check")
     if arguments:
@@ -59,7 +80,11 @@ def command(
 
 
 def _verify_and_start(
-    settings: Settings, trust: Trust, model: str, arguments: tuple[str, ...]
+    settings: Settings,
+    trust: Trust,
+    model: str,
+    arguments: tuple[str, ...],
+    access_log: AccessLog | None,
 ) -> NoReturn:
     from pyhash import gate
     from pyhash.policy import OFF, WARN
@@ -69,9 +94,18 @@ def _verify_and_start(
     policy = trust.policy_for(model)
     if policy.mode == OFF:
         reason = Answer("refused", "nothing was checked, because the rule's mode is off")
+        recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")
         _start_unverified(settings, policy, model, arguments, reason)
     try:
-        verified = _verify(settings, trust, policy, model)
+        verified = recorded(
+            access_log,
+            "run",
+            model,
+            lambda: _verify(settings, trust, policy, model),
+            done=of_verified,
+            claimed=signed_root(model, policy, trust.signature),
+            outcome="begun",
+        )
         if not settings.quiet and settings.format == "text":
             text = f"verified: {model}: {amount(verified.size)} in {verified.seconds:.1f} s"
             output.write_stderr(f"{printable(text)}\n")
@@ -81,6 +115,7 @@ def _verify_and_start(
     except (errors.VerificationError, errors.CheckError) as error:
         if policy.mode != WARN:
             raise
+        recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")
         _start_unverified(settings, policy, model, arguments, answer_for(error))
     _restore_signals()
     gate.start(verified, arguments)
@@ -101,7 +136,7 @@ def _start_unverified(
 
     waiver = policy.waive()
     text = f"{model} is UNVERIFIED; {arguments[0]} is started all the same, as {waiver.rule} says"
-    if settings.format == "json":
+    if settings.format != "text":
         details = {"rule": waiver.rule, "mode": waiver.mode, "reason": reason.message}
         loud = Answer(
             "unverified", text, checkpoint=model, findings=reason.findings, details=details

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pyhash import errors
-from pyhash.cli import output
+from pyhash.cli import formats, output
 from pyhash.cli.output import write_stderr
 from pyhash.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from pyhash.hashing import Options
 
-FORMATS = ("text", "json")
 READERS = ("auto", "mmap", "buffered", "direct")  # as _native.READERS, which would load the engine
 
 
@@ -31,14 +30,14 @@ class Settings:
     """What the common options say.
 
     Attributes:
-        format: One of ``FORMATS``.
+        format: One of ``formats.FORMATS``.
         quiet: Neither progress nor summary; refusals and errors are still told.
         threads: Threads to hash with; None: all.
         reader: One of ``READERS``.
         kernel: Name of a kernel; None: the fastest.
     """
 
-    format: str = "text"
+    format: str = formats.TEXT
     quiet: bool = False
     threads: int | None = None
     reader: str = "auto"
@@ -72,9 +71,11 @@ def common_options() -> list[click.Parameter]:
     return [
         click.Option(
             ["--format"],
-            type=click.Choice(FORMATS),
-            default="text",
-            help="json: one object on standard output, also when refused.",
+            type=click.Choice(formats.FORMATS),
+            default=formats.TEXT,
+            help="For programs: "
+            + "; ".join(f"{name}: {what}" for name, (_, what) in formats.MACHINE_FORMATS.items())
+            + ".",
         ),
         click.Option(["--quiet", "-q"], is_flag=True, help="No progress and no summary."),
         click.Option(
@@ -100,6 +101,10 @@ def guess_settings(arguments: Sequence[str]) -> Settings:
     """
     own = list(arguments)
     own = own[: own.index("--")] if "--" in own else own
-    pairs = zip(own, [*own[1:], ""], strict=True)
-    wants_json = "--format=json" in own or ("--format", "json") in pairs
-    return Settings(format="json" if wants_json else "text")
+    pairs = list(zip(own, [*own[1:], ""], strict=True))
+    wanted = (
+        name
+        for name in formats.MACHINE_FORMATS
+        if f"--format={name}" in own or ("--format", name) in pairs
+    )
+    return Settings(format=next(wanted, formats.TEXT))

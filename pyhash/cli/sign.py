@@ -10,8 +10,10 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options
+from pyhash.cli.log_options import access_log_options, record_signature, recorded, take_access_log
 from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
+from pyhash.cli.signer_options import signer_options, take_signer
 from pyhash.cli.terminal_text import amount
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
 @answering("sign", example=EXAMPLE)
 @click.argument("model", type=PATH)
 @click.option("--key", required=True, type=PATH, metavar="K.key", help="Private key to sign with.")
+@signer_options
 @bundle_options
 @click.option(
     "--no-file-digests",
@@ -41,6 +44,7 @@ pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
     help="Refuse to sign what this policy file would not accept.",
 )
 @release_options
+@access_log_options
 def command(
     settings: Settings,
     *,
@@ -63,22 +67,32 @@ def command(
     from pyhash.merkle import format_root
     from pyhash.policy import PolicyFile
 
+    access_log = take_access_log(parameters)
+    reference, passphrase = take_signer(key, parameters)
     release = take_release(parameters)
     rules = None if policy is None else PolicyFile.read(policy)
 
     began = time.monotonic()
     with settings.hashing_options() as options:
-        result = sign(
+        result = recorded(
+            access_log,
+            "sign",
             model,
-            key,
-            signature=signature,
-            tree=tree,
-            ignore=ignore,
-            file_digests=file_digests,
-            release=release,
-            policy=rules,
-            options=options,
+            lambda: sign(
+                model,
+                reference,
+                signature=signature,
+                tree=tree,
+                ignore=ignore,
+                file_digests=file_digests,
+                passphrase=passphrase,
+                release=release,
+                policy=rules,
+                options=options,
+            ),
+            done=lambda result: {"root": result.root, "credential": result.key_hint},
         )
+    record_signature(access_log, model, result.bundle_path)
     seconds = time.monotonic() - began
     root = format_root(result.root)
     count = len(result.manifest.shards)

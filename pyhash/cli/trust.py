@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pyhash.cli.command import PATH, bundle_options, root_option
+from pyhash.cli.identity_options import (
+    IdentityOptions,
+    identity_options,
+    take_identities,
+    trusted_references,
+)
 from pyhash.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +34,7 @@ class Trust:
         state: Directory that remembers releases; None: as the policy says.
         ignore, root: What a policy would say, where there is none.
         signature, tree, cosignatures: Where those files lie.
+        identities: Certificates and keyless identities to trust.
     """
 
     keys: tuple[str, ...]
@@ -38,6 +45,7 @@ class Trust:
     signature: str | None
     tree: str | None
     cosignatures: tuple[str, ...]
+    identities: IdentityOptions
 
     def check_given(self) -> None:
         """Refuse a command line that says in no way, or in two, whom to trust.
@@ -45,10 +53,13 @@ class Trust:
         Raises:
             UsageError: Neither keys nor a policy, or both.
         """
-        if self.policy is None and not self.keys:
-            raise UsageError("Missing option '--key', or '--policy'")
-        if self.policy is not None and (self.keys or self.ignore or self.root is not None):
-            raise UsageError("--policy says whom to trust; leave out --key, --ignore and --root")
+        trusted = trusted_references(self.keys, self.identities)
+        if self.policy is None and not trusted:
+            raise UsageError("Missing option '--key', '--trusted-root' or '--policy'")
+        if self.policy is not None and (trusted or self.ignore or self.root is not None):
+            raise UsageError(
+                "--policy says whom to trust; leave out --key, --ignore, --root and identities"
+            )
 
     def policy_for(self, model: str) -> Policy:
         """Return what to hold a checkpoint against.
@@ -66,7 +77,8 @@ class Trust:
 
         self.check_given()
         if self.policy is None:
-            return given_policy(model, None, self.keys, self.ignore, self.root).located(
+            trusted = trusted_references(self.keys, self.identities)
+            return given_policy(model, None, trusted, self.ignore, self.root).located(
                 "", self.state
             )
         return PolicyFile.read(self.policy).for_checkpoint(model, self.state)
@@ -101,6 +113,7 @@ def trust_options(function: F) -> F:
         ),
         root_option,
         bundle_options,
+        identity_options,
         click.option(
             "--policy",
             type=PATH,
@@ -122,4 +135,6 @@ def trust_options(function: F) -> F:
 
 def take_trust(parameters: dict[str, Any]) -> Trust:
     """Take the values of ``trust_options`` out of a command's parameters. Raises nothing."""
-    return Trust(**{name: parameters.pop(name) for name in Trust.__slots__})
+    identities = take_identities(parameters)
+    plain = [name for name in Trust.__slots__ if name != "identities"]
+    return Trust(**{name: parameters.pop(name) for name in plain}, identities=identities)

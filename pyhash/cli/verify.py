@@ -9,6 +9,13 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
+from pyhash.cli.log_options import (
+    access_log_options,
+    of_verified,
+    recorded,
+    signed_root,
+    take_access_log,
+)
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 from pyhash.cli.trust import take_trust, trust_options
@@ -24,6 +31,7 @@ pyhash verify my-model --policy /etc/pyhash/policy.toml"""
 @answering("verify", example=EXAMPLE)
 @click.argument("model", type=PATH)
 @trust_options
+@access_log_options
 def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
@@ -35,10 +43,18 @@ def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
 
+    access_log = take_access_log(parameters)
     trust = take_trust(parameters)
     with settings.hashing_options() as options:
         policy = trust.policy_for(model)
-        verified = verify(model, policy=policy, options=options, **trust.files())
+        verified = recorded(
+            access_log,
+            "verify",
+            model,
+            lambda: verify(model, policy=policy, options=options, **trust.files()),
+            done=of_verified,
+            claimed=signed_root(model, policy, trust.signature),
+        )
     root = None if verified.root is None else format_root(verified.root)
     count = len(verified.manifest.shards)
     rule, details = shown_policy(policy)
@@ -59,6 +75,7 @@ def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
         files=count,
         bytes=verified.size,
         seconds=verified.seconds,
+        held=tuple(shard.path for shard in verified.manifest.shards),
         details=details,
     )
 

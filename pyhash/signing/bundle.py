@@ -49,13 +49,12 @@ class Bundle:
         return self.material.hint
 
 
-def load_bundle(data: bytes, path: str, *, historical: bool = False) -> Bundle:
+def load_bundle(data: bytes, path: str) -> Bundle:
     """Read a signature file strictly. Pure, thread-safe.
 
     Args:
         data: The whole file.
         path: Where it came from, for messages.
-        historical: Also read the form that model-signing wrote before 1.1.
 
     Returns:
         What the file says; nothing of it is verified.
@@ -73,7 +72,7 @@ def load_bundle(data: bytes, path: str, *, historical: bool = False) -> Bundle:
         required=("mediaType", "verificationMaterial", "dsseEnvelope"),
     )
     _check_media_type(expect_string(fields["mediaType"], "mediaType", path), path)
-    material = load_material(fields["verificationMaterial"], path, historical=historical)
+    material = load_material(fields["verificationMaterial"], path)
     return Bundle(_load_envelope(fields["dsseEnvelope"], path), material)
 
 

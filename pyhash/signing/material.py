@@ -25,14 +25,12 @@ _WHERE = "verificationMaterial"
 _KIND_BY_FIELD = {"publicKey": KEY, "x509CertificateChain": CERTIFICATE, "certificate": SIGSTORE}
 
 
-def load_material(value: JsonValue, path: str, *, historical: bool = False) -> Material:
+def load_material(value: JsonValue, path: str) -> Material:
     """Read the field of a bundle. Pure, thread-safe.
 
     Args:
         value: What was parsed.
         path: The bundle, for messages.
-        historical: Also take a key that carries itself (model-signing before 1.1); what it
-            carries is dropped, because the key must come from whoever verifies.
 
     Raises:
         LimitError: More certificates or log entries than any signer writes.
@@ -61,7 +59,7 @@ def load_material(value: JsonValue, path: str, *, historical: bool = False) -> M
     if expect_object(fields.get("timestampVerificationData", {}), "timestamps", path):
         raise FormatError(f"{path}: timestamps beside {what} cannot be checked", path)
     if field == "publicKey":
-        return Material(KEY, hint=_load_hint(fields[field], path, historical))
+        return Material(KEY, hint=_load_hint(fields[field], path))
     return Material(CERTIFICATE, certificates=_load_chain(fields[field], path))
 
 
@@ -77,18 +75,15 @@ def dump_material(material: Material) -> dict[str, JsonValue]:
     return {"publicKey": key, "tlogEntries": []}
 
 
-def _load_hint(value: JsonValue, path: str, historical: bool) -> str | None:
-    old = ("rawBytes", "keyDetails")
-    fields = expect_object(value, "publicKey", path)
-    if fields.keys() & set(old) and not historical:
+def _load_hint(value: JsonValue, path: str) -> str | None:
+    if expect_object(value, "publicKey", path).keys() & {"rawBytes", "keyDetails"}:
         raise FormatError(
             f"{path}: an old form of the bundle, with the public key inside (publicKey.rawBytes, "
-            "written by model-signing before 1.1); it is read only where historical bundles are"
-            " asked for, so have it signed again",
+            "written by model-signing before 1.1), which is read only with --accept-historical; "
+            "have it signed again",
             path,
         )
-    optional = ("hint", *old) if historical else ("hint",)
-    expect_fields(value, "publicKey", path, required=(), optional=optional)
+    fields = expect_fields(value, "publicKey", path, required=(), optional=("hint",))
     hint = fields.get("hint")
     # An empty string is how protobuf writes a field that is not set.
     return None if hint is None else expect_string(hint, "publicKey.hint", path) or None

@@ -7,10 +7,10 @@ narrow it. A PIN in the URI is refused, because command lines are seen by everyb
 
 from __future__ import annotations
 
-import urllib.parse
 from dataclasses import dataclass
 
 from pyhash.errors import UsageError
+from pyhash.signing.references import unescape
 from pyhash.strict_json import show
 
 _PATH_ATTRIBUTES = ("token", "serial", "manufacturer", "model", "object", "id", "type")
@@ -87,7 +87,7 @@ def _split(text: str, separator: str, known: tuple[str, ...]) -> dict[str, bytes
             raise UsageError(f"pkcs11: the attribute {show(name)} is not understood here")
         if name in found or not value:
             raise UsageError(f"pkcs11: the attribute {name} is there twice or empty")
-        found[name] = urllib.parse.unquote_to_bytes(value)
+        found[name] = unescape(value, "pkcs11")
     return found
 
 

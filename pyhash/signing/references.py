@@ -39,7 +39,7 @@ def parse_parameters(text: str, names: Sequence[str], *, scheme: str) -> dict[st
             raise UsageError(f"{scheme}: no such parameter: {show(name)} (one of {known})")
         if not equals or not value:
             raise UsageError(f"{scheme}: the parameter {name} has no value")
-        found[name] += (_unescape(value, scheme),)
+        found[name] += (unescape(value, scheme).decode("utf-8", "surrogateescape"),)
     return found
 
 
@@ -87,9 +87,17 @@ def needed_value(parameters: Mapping[str, Sequence[str]], name: str, *, scheme: 
     return value
 
 
-def _unescape(value: str, scheme: str) -> str:
+def unescape(value: str, scheme: str) -> bytes:
+    """Replace the escapes of a URI by the bytes that they stand for.
+
+    Args:
+        value: The text.
+        scheme: For the message.
+
+    Raises:
+        UsageError: There is a ``%`` that begins no escape.
+    """
     data = value.encode("utf-8", "surrogateescape")
     if data.count(b"%") != len(_ESCAPE.findall(data)):
         raise UsageError(f"{scheme}: {show(value)} has a % that begins no escape; write it %25")
-    data = _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), data)
-    return data.decode("utf-8", "surrogateescape")
+    return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), data)

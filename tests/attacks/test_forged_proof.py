@@ -51,7 +51,9 @@ def _by_set_state(proof: pyhash.Verified) -> object:
 def _unpickled(proof: pyhash.Verified) -> object:
     class Stand:
         def __reduce__(self) -> object:
-            state = [getattr(proof, field.name) for field in dataclasses.fields(proof)]
+            # Public keys cannot be pickled; whatever else stands there, it is no proof.
+            names = [field.name for field in dataclasses.fields(proof)]
+            state = [None if name == "policy" else getattr(proof, name) for name in names]
             return object.__new__, (pyhash.Verified,), state
 
     return pickle.loads(pickle.dumps(Stand()))

@@ -17,6 +17,7 @@ import pytest
 import pyhash
 from pyhash import __main__, _native
 from pyhash.cli import command_table, group, keygen, settings
+from pyhash.cli.subcommands import Subcommands
 from pyhash.signing import ecdsa
 from tests.support import command_line
 from tests.support.command_line import COMMAND
@@ -71,9 +72,20 @@ def test_click_shows_the_same_help() -> None:
     assert command_line.pyhash("-h", "-h").stdout == command_line.pyhash("-h").stdout
 
 
-@pytest.mark.parametrize("command", command_table.COMMANDS)
+def _commands() -> list[str]:
+    """Every command; of a group, each of those in it."""
+    context = group.GROUP.make_context("pyhash", ["doctor"])
+    found = []
+    for name in command_table.COMMANDS:
+        command = group.GROUP.get_command(context, name)
+        inner = command.list_commands(context) if isinstance(command, Subcommands) else [""]
+        found += [f"{name} {one}".strip() for one in inner]
+    return found
+
+
+@pytest.mark.parametrize("command", _commands())
 def test_help_of_a_command_ends_with_an_example(command: str) -> None:
-    process = command_line.pyhash(command, "--help")
+    process = command_line.pyhash(*command.split(), "--help")
     assert (process.returncode, process.stderr) == (0, b"")
     lines = process.stdout.decode().splitlines()
     example = lines[lines.index("  Example:") + 1 :]

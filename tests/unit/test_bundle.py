@@ -238,15 +238,6 @@ def test_refused(name: str) -> None:
     assert str(caught.value).startswith("some/model.sig: ")
 
 
-def test_historical_form_only_on_request() -> None:
-    """The key inside is dropped: it must come from whoever verifies."""
-    fields = _vector()
-    fields[_MATERIAL]["publicKey"] = {"rawBytes": "LS0t", "keyDetails": "PKIX"}
-    bundle = load_bundle(_dump(fields), "model.sig", historical=True)
-    assert bundle.material == Material("key", hint=None)
-    assert verify_envelope(bundle, [_KEY]).payload == _STATEMENT
-
-
 def test_keyless_material_is_kept_as_it_is() -> None:
     fields = _vector()
     material = {"certificate": {"rawBytes": "MII="}, "tlogEntries": [{"logIndex": "1"}]}

@@ -13,7 +13,8 @@ from pyhash.locations import OWN_NAMES, default_bundle, default_tree, inside
 def test_in_a_directory(tmp_path: Path) -> None:
     assert default_bundle(tmp_path) == f"{tmp_path}/model.sig"
     assert default_tree(str(tmp_path)) == f"{tmp_path}/model.tree"
-    assert OWN_NAMES == ("model.sig", "model.tree")
+    own = ("model.sig", "model.tree", "model.provenance.jsonl", "model.proofs.jsonl")
+    assert own == OWN_NAMES
 
 
 def test_beside_a_file(tmp_path: Path) -> None:

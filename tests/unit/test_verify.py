@@ -23,6 +23,8 @@ from pyhash import errors, hashing, manifest, signing, verify_checkpoint
 from pyhash.errors import DamagedRange, Finding
 from tests import reference
 
+OWN = ("model.sig", "model.tree", "model.provenance.jsonl", "model.proofs.jsonl")
+
 
 @pytest.fixture
 def public(tmp_path: Path) -> Path:
@@ -61,7 +63,7 @@ def test_proof(model: Path, public: Path, data: dict[str, bytes]) -> None:
     assert [file.path for file in proof.listing.files] == sorted(data)
     assert proof.size == sum(map(len, data.values()))
     assert proof.seconds > 0
-    assert proof.own == ("model.sig", "model.tree")
+    assert proof.own == OWN
     assert set(proof.ignored) == set(reference.LEFT_OUT) - set(proof.own)
 
 
@@ -130,7 +132,7 @@ def test_single_file(tmp_path: Path, model: Path, public: Path) -> None:
     pyhash.sign(file, public.with_suffix(".key"))
     proof = pyhash.verify(file, keys=[public])
     assert proof.listing.is_single_file
-    assert proof.own == ("model.sig", "model.tree")
+    assert proof.own == OWN
     flip(file, SPAN + 1)
     (finding,) = findings(file, public)
     assert (finding.code, finding.path) == ("digest", "one.safetensors")
@@ -156,7 +158,7 @@ def test_places_of_the_callers_choice(tmp_path: Path, model: Path, public: Path)
     with pytest.raises(errors.UnsignedError):
         pyhash.verify(model, keys=[public])
     places = {"signature": tmp_path / "my.sig", "tree": tmp_path / "my.tree"}
-    assert pyhash.verify(model, keys=[public], **places).own == ("model.sig", "model.tree")
+    assert pyhash.verify(model, keys=[public], **places).own == OWN
     flip(model / SHARD, SPAN)
     assert findings(model, public, **places)[0].ranges != ()
     assert findings(model, public, signature=places["signature"])[0].ranges == ()
@@ -167,7 +169,7 @@ def test_places_inside_the_checkpoint(model: Path, public: Path) -> None:
     pyhash.sign(model, public.with_suffix(".key"), **places)
     (model / "model.sig").unlink()
     proof = pyhash.verify(model, keys=[public], **places)
-    assert proof.own == ("model.sig", "model.tree", "sub/my.sig", "my.tree")
+    assert proof.own == (*OWN, "sub/my.sig", "my.tree")
     # Whoever looks elsewhere for the bundle has a file there that nobody signed.
     (model / "sub/my.sig").rename(model / "model.sig")
     (model / "sub/my.sig").touch()

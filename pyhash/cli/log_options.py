@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options about logs that several commands share: whom to trust, and where accesses are recorded.
+
+``recorded`` is what makes an operation leave a trace, or not take place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pyhash.cli.command import PATH
+from pyhash.errors import CheckError, PyhashError, VerificationError
+
+if TYPE_CHECKING:
+    from pyhash.access import AccessLog
+    from pyhash.log.checkpoint import TrustedLog
+    from pyhash.policy import Policy
+    from pyhash.verify_checkpoint import Verified
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+def trust_options(function: F) -> F:
+    """Add ``--log-key``, ``--witness`` and ``--quorum``: whom to believe about a log."""
+    function = click.option(
+        "--quorum",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="How many witnesses must have co-signed. Default: all that are named.",
+    )(function)
+    function = click.option(
+        "--witness",
+        "witnesses",
+        multiple=True,
+        type=PATH,
+        metavar="W.vkey",
+        help="Public key of a witness. Repeatable.",
+    )(function)
+    return click.option(
+        "--log-key",
+        "log_key",
+        required=True,
+        type=PATH,
+        metavar="L.vkey",
+        help="Public key of the log, from somewhere else than the log itself.",
+    )(function)
+
+
+def load_trust(log_key: str, witnesses: tuple[str, ...], quorum: int | None) -> TrustedLog:
+    """Return what the trust options say.
+
+    Raises:
+        KeyFileError: A key cannot be read.
+        UsageError: A witness twice, or a quorum that cannot be met.
+    """
+    from pyhash.log.checkpoint import TrustedLog
+    from pyhash.log.note_keys import LOG, WITNESS, load_verifier
+
+    known = tuple(load_verifier(one, kind=WITNESS) for one in witnesses)
+    needed = len(known) if quorum is None else quorum
+    return TrustedLog(load_verifier(log_key, kind=LOG), known, needed)
+
+
+def access_log_options(function: F) -> F:
+    """Add ``--log`` and ``--log-key``: where this operation is recorded."""
+    function = click.option(
+        "--log-key", type=PATH, metavar="FILE", help="Private key of the log. Default: DIR.key."
+    )(function)
+    return click.option(
+        "--log",
+        type=PATH,
+        metavar="DIR",
+        help="Record this access in a log (pyhash log init); what cannot be recorded is refused.",
+    )(function)
+
+
+def open_log_option(log: str | None, log_key: str | None) -> AccessLog | None:
+    """Open the log that the options name, before any work; None: they name none.
+
+    Raises:
+        As ``pyhash.access.open_access_log``.
+    """
+    if log is None:
+        return None
+    from pyhash.access import open_access_log
+
+    return open_access_log(log, log_key)
+
+
+def recorded(
+    log: AccessLog | None,
+    operation: str,
+    model: str,
+    work: Callable[[], T],
+    *,
+    done: Callable[[T], dict[str, Any]],
+    claimed: Callable[[], bytes | None] = lambda: None,
+    outcome: str = "done",
+) -> T:
+    """Do something and record it: also when it was refused or failed.
+
+    Args:
+        log: Where to; None: nothing is recorded.
+        operation: Name of what is done.
+        model: The checkpoint.
+        work: Does it.
+        done: From its result, arguments of ``AccessLog.event``.
+        claimed: After a refusal: the root that was validly signed, if there was one.
+        outcome: Word for success.
+
+    Returns:
+        What ``work`` returned, once it is recorded.
+
+    Raises:
+        Whatever ``work`` raises; and what ``record_access`` raises, when success cannot be
+        recorded.
+    """
+    if log is None:
+        return work()
+    from pyhash.access import record_access
+
+    try:
+        result = work()
+    except (VerificationError, CheckError, KeyboardInterrupt) as error:
+        word = "refused" if isinstance(error, VerificationError) else "failed"
+        root = None
+        # The operation has not taken place already; that must not be hidden by a second error.
+        with suppress(PyhashError):
+            root = claimed()
+        with suppress(PyhashError):
+            record_access(log, log.event(operation, word, model, root=root))
+        raise
+    record_access(log, log.event(operation, outcome, model, **done(result)))
+    return result
+
+
+def take_access_log(parameters: dict[str, Any]) -> AccessLog | None:
+    """Take the options out of a command's parameters and open the log that they name, if any."""
+    return open_log_option(parameters.pop("log"), parameters.pop("log_key"))
+
+
+def signed_root(model: str, policy: Policy, signature: str | None) -> Callable[[], bytes | None]:
+    """Return what finds the root that a trusted key signed, when the content is not that root's."""
+
+    def claimed() -> bytes | None:
+        from pyhash.locations import places
+        from pyhash.opening import inspect_signed
+
+        bundle, _ = places(model, signature, None)
+        return inspect_signed(bundle, policy, location=model).manifest.root
+
+    return claimed
+
+
+def of_verified(verified: Verified) -> dict[str, Any]:
+    """Return what an event says about a checkpoint that was verified."""
+    return {"root": verified.root, "key": verified.key_hint}
+
+
+def record_signature(log: AccessLog | None, model: str, bundle_path: str) -> None:
+    """Append a bundle that was just written, and keep its proof beside the checkpoint.
+
+    Raises:
+        As ``pyhash.access.record_statement``.
+    """
+    if log is None:
+        return
+    from pyhash import access, files, limits, locations
+
+    bundle = files.read_small(bundle_path, limits.MAX_BUNDLE_BYTES)
+    access.record_statement(log, bundle, locations.default_proofs(model))

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lock that makes one process at a time the writer of a log, and errors of writing it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyhash.errors import WriteError
+
+LOCK = "lock"
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Be the only writer of a log. The system lets go of the lock of a process that dies."""
+    path = os.path.join(name, LOCK)
+    with writing(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Turn the system's errors into WriteError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(
+            f"{path}: the log cannot be written: {reason}", path, error.errno
+        ) from error
+
+
+@contextmanager
+def locked_directory(path: str) -> Iterator[None]:
+    """Be the only process that changes our files in a directory; it gets no file for that."""
+    with writing(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    try:
+        yield
+    finally:
+        os.close(descriptor)
