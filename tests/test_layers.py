@@ -38,6 +38,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("policy",),
     # L6
     ("closure", "damage", "signed_tree"),
+    ("signed_bundle",),
     ("opening",),
     ("receipts",),
     ("guarantees", "carrying"),

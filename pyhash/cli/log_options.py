@@ -149,7 +149,7 @@ def signed_root(model: str, policy: Policy, signature: str | None) -> Callable[[
 
     def claimed() -> bytes | None:
         from pyhash.locations import places
-        from pyhash.opening import inspect_signed
+        from pyhash.signed_bundle import inspect_signed
 
         bundle, _ = places(model, signature, None)
         return inspect_signed(bundle, policy, location=model).manifest.root

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from pyhash import errors, limits, opening, signed_tree, tree_file
+from pyhash import errors, limits, opening, signed_bundle, signed_tree, tree_file
 from pyhash.atomic import write_file
 from pyhash.fetch import Network, TufTrust, open_source
 from pyhash.findings import raise_findings
@@ -133,7 +133,7 @@ def pull(
         else:
             first, bundle = find_trusted_release(sources[0], tuf)
         where = f"{first.name}: {first.prefix}{BUNDLE_NAME}"
-        manifest, key_hint = opening.check_signed(
+        manifest, key_hint = signed_bundle.check_signed(
             bundle, where, policy, location=target, cosignatures=cosignatures
         )
         quarantine = stack.enter_context(quarantine_for(target, bundle))
