@@ -10,13 +10,14 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options
-from pyhash.cli.log_options import access_log_options, record_signature, recorded, take_access_log
+from pyhash.cli.log_options import access_log_options, open_log_option, record_signature, recorded
 from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
 from pyhash.cli.signer_options import signer_options, take_signer
 from pyhash.cli.terminal_text import amount
 
 if TYPE_CHECKING:
+    from pyhash import SignResult
     from pyhash.manifest import Release
 
 EXAMPLE = """\
@@ -54,6 +55,8 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     file_digests: bool,
+    log: str | None,
+    log_key: str | None,
     policy: str | None,
     **parameters: Any,
 ) -> Answer:
@@ -63,16 +66,14 @@ def command(
     damage is. What every verifier would refuse, such as links, is refused here already.
     """
     from pyhash import sign
-    from pyhash.manifest import dump_release
-    from pyhash.merkle import format_root
     from pyhash.policy import PolicyFile
 
-    access_log = take_access_log(parameters)
     reference, passphrase = take_signer(key, parameters)
     release = take_release(parameters)
     rules = None if policy is None else PolicyFile.read(policy)
 
     began = time.monotonic()
+    access_log = open_log_option(log, log_key)
     with settings.hashing_options() as options:
         result = recorded(
             access_log,
@@ -93,7 +94,13 @@ def command(
             done=lambda result: {"root": result.root, "credential": result.key_hint},
         )
     record_signature(access_log, model, result.bundle_path)
-    seconds = time.monotonic() - began
+    return _answer(model, result, release, time.monotonic() - began)
+
+
+def _answer(model: str, result: SignResult, release: Release | None, seconds: float) -> Answer:
+    from pyhash.manifest import dump_release
+    from pyhash.merkle import format_root
+
     root = format_root(result.root)
     count = len(result.manifest.shards)
     return Answer(

@@ -157,7 +157,7 @@ def _load_state(name: str, signer: NoteSigner) -> tuple[_State, VerifiedCheckpoi
             f" tiles and {len(state.leaves)} in its journal: entries were lost, or an old file was"
             " put back. Restore the log from a copy"
         )
-    if range_root(_nodes(name, state), 0, promised.size) != promised.root:
+    if _root(name, state, promised.size) != promised.root:
         raise LogError(f"{name}: its entries are not those that its checkpoint was signed over")
     return state, verified
 
@@ -190,7 +190,7 @@ def _publish(name: str, signer: NoteSigner, state: _State) -> VerifiedCheckpoint
     writer = TileWriter(name, state.journal.base)
     with writing(name):
         writer.write(state.leaves, state.journal.entries)
-    root = range_root(_nodes(name, state), 0, state.size)
+    root = _root(name, state, state.size)
     checkpoint = _publish_checkpoint(name, signer, state.size, root)
     if len(state.leaves) >= TILE_WIDTH:
         with writing(name):
@@ -214,6 +214,26 @@ def _publish_checkpoint(
     with writing(path):
         TileWriter(name, 0).put(CHECKPOINT, note)
     return VerifiedCheckpoint(checkpoint, note, ())
+
+
+def _root(name: str, state: _State, size: int) -> bytes:
+    """The root over the first ``size`` entries of the log under the lock."""
+    base, leaves = state.journal.base, state.leaves
+    rest = b"".join(leaves[: size - base])
+    if base == 0:
+        return fold_nodes(rest) if rest else EMPTY_ROOT
+    if size - base >= TILE_WIDTH:
+        return range_root(_nodes(name, state), 0, size)
+    # Fewer leaves than a tile has are one subtree, on the right of the full ones.
+    peaks, start, tiles = [], 0, TileReader(name).nodes(base)
+    while start < base:
+        height = (base - start).bit_length() - 1
+        peaks.append(tiles(height, start >> height))
+        start += 1 << height
+    root = fold_nodes(rest) if rest else peaks.pop()
+    for peak in reversed(peaks):
+        root = fold_nodes(peak + root)
+    return root
 
 
 def _nodes(name: str, state: _State) -> Nodes:

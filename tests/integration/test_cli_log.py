@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pyhash.log.tiles import unpack_entries
 from tests.support.answer_schema import check_object
 from tests.support.command_line import SHARD, Signed, flip_bit
 
@@ -160,3 +161,32 @@ def test_usage(logged: Signed, run: Run, line: tuple[str, ...]) -> None:
     code, out, _ = run(*line)
     expected = 3 if "init" in line else 2  # keys that exist are an error, not a misuse
     assert (code, out) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("warn", ["refused", "unverified"]), ("off", ["unverified"])]
+)
+def test_what_starts_unverified_is_recorded_without_a_root(
+    logged: Signed, run: Run, monkeypatch: pytest.MonkeyPatch, mode: str, expected: list[str]
+) -> None:
+    from pyhash import gate
+    from pyhash.errors import UsageError
+
+    def stop(*_: object) -> None:
+        raise UsageError("would have started")
+
+    monkeypatch.setattr(gate, "start_unverified", stop)
+    rule = f'version = 1\n[[rule]]\nname = "*"\nkeys = ["publisher.pub"]\nmode = "{mode}"\n'
+    if mode == "off":
+        rule = rule.replace('keys = ["publisher.pub"]\n', "")
+    Path("policy.toml").write_text(rule)
+    flip_bit(logged.shard, 5000)
+    line = ("run", "model", "--policy", "policy.toml", "--log", "access", "--", "true")
+    code, _, err = run(*line)
+    assert (code, "would have started" in err) == (2, True), err
+    assert run("log", "verify", "access", *TRUST)[0] == 0
+    place = Path(f"access/tile/entries/000.p/{len(expected)}")
+    events = unpack_entries(place.read_bytes(), len(expected), "entries")
+    found = [json.loads(one) for one in events]
+    assert [one["outcome"] for one in found] == expected
+    assert found[-1]["what"]["root"] is None
