@@ -62,7 +62,8 @@ def command(
 
     if log_key is None and (log or witnesses or quorum is not None):
         raise UsageError("--log, --witness and --quorum need --log-key")
-    locations.check_keys_outside(model, [one.partition("=")[2] for one in step_keys])
+    others = [one for one in (log_key, *witnesses) if one is not None]
+    locations.check_keys_outside(model, [*(one.partition("=")[2] for one in step_keys), *others])
     requirements = Requirements(
         Policy.from_key_files(keys).keys,
         _step_keys(step_keys),
