@@ -49,6 +49,18 @@ def open_log_option(log: str | None, log_key: str | None) -> AccessLog | None:
     return open_access_log(log, log_key)
 
 
+def under_log(policy: Policy, log: AccessLog | None) -> Policy:
+    """Return a policy for an access that will be recorded in a log, if there is one.
+
+    Raises:
+        PolicyError: There is none, and the policy requires one, whatever its mode is.
+    """
+    if log is None:
+        policy.check_logged()
+        return policy
+    return policy.logged(log)
+
+
 def recorded(
     log: AccessLog | None,
     operation: str,

@@ -10,7 +10,13 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options
-from pyhash.cli.log_options import access_log_options, open_log_option, record_signature, recorded
+from pyhash.cli.log_options import (
+    access_log_options,
+    open_log_option,
+    record_signature,
+    recorded,
+    under_log,
+)
 from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
 from pyhash.cli.signer_options import signer_options, take_signer
@@ -70,10 +76,12 @@ def command(
 
     reference, passphrase = take_signer(key, parameters)
     release = take_release(parameters)
-    rules = None if policy is None else PolicyFile.read(policy)
+    access_log = open_log_option(log, log_key)
+    rules = None
+    if policy is not None:
+        rules = under_log(PolicyFile.read(policy).for_checkpoint(model), access_log)
 
     began = time.monotonic()
-    access_log = open_log_option(log, log_key)
     with settings.hashing_options() as options:
         result = recorded(
             access_log,

@@ -15,6 +15,7 @@ from pyhash.cli.log_options import (
     recorded,
     signed_root,
     take_access_log,
+    under_log,
 )
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
@@ -46,7 +47,7 @@ def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
     access_log = take_access_log(parameters)
     trust = take_trust(parameters)
     with settings.hashing_options() as options:
-        policy = trust.policy_for(model)
+        policy = under_log(trust.policy_for(model), access_log)
         verified = recorded(
             access_log,
             "verify",

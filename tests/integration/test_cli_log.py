@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import pyhash
+from pyhash import errors
+from pyhash.access import open_access_log
 from pyhash.log.tiles import unpack_entries
+from pyhash.policy import PolicyFile
 from tests.support.answer_schema import check_object
 from tests.support.command_line import SHARD, Signed, flip_bit
 
@@ -190,3 +194,39 @@ def test_what_starts_unverified_is_recorded_without_a_root(
     found = [json.loads(one) for one in events]
     assert [one["outcome"] for one in found] == expected
     assert found[-1]["what"]["root"] is None
+
+
+@pytest.mark.parametrize("mode", ["enforce", "warn", "off"])
+def test_a_policy_that_requires_a_log(logged: Signed, run: Run, mode: str) -> None:
+    keys = "" if mode == "off" else 'keys = ["publisher.pub"]\n'
+    rule = f'version = 1\n[[rule]]\nname = "*"\n{keys}mode = "{mode}"\nrequire-log = true\n'
+    Path("policy.toml").write_text(rule)
+    line = ("model", "--policy", "policy.toml")
+    code, out, err = run("run", *line, "--", "touch", "started")
+    assert (code, out) == (1, "")
+    assert "requires that every access is recorded: name a log (--log DIR)" in err
+    assert not Path("started").exists()
+    assert run("run", *line, "--log", "nothing", "--", "touch", "started")[0] == 3
+    assert not Path("started").exists()
+    if mode == "off":
+        return
+    assert run("verify", *line)[0] == 1
+    assert run("verify", *line, "--log", "access")[0] == 0
+    sign = ("sign", *line, "--key", "publisher.key")
+    before = (logged.directory / "model" / "model.sig").read_bytes()
+    assert run(*sign)[0] == 1
+    assert (logged.directory / "model" / "model.sig").read_bytes() == before
+    assert run(*sign, "--log", "access")[0] == 0
+
+
+def test_the_library_does_not_forget_a_log_that_is_required(logged: Signed, run: Run) -> None:
+    rule = 'version = 1\n[[rule]]\nname = "*"\nkeys = ["publisher.pub"]\nrequire-log = true\n'
+    Path("policy.toml").write_text(rule)
+    policy = PolicyFile.read("policy.toml").for_checkpoint("model")
+    with pytest.raises(errors.PolicyError, match="every access is recorded"):
+        pyhash.verify("model", policy=policy)
+    with pytest.raises(errors.PolicyError, match="every access is recorded"):
+        pyhash.sign("model", "publisher.key", policy=policy)
+    with pytest.raises(errors.UsageError, match="an AccessLog, not a str"):
+        policy.logged("access")  # type: ignore[arg-type]
+    assert pyhash.verify("model", policy=policy.logged(open_access_log("access")))
