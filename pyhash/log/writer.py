@@ -6,7 +6,7 @@ checkpoints that contradict each other:
 
 1. take the lock; read journal and checkpoint, and hold the one against the other
 2. write the entries into the journal, ``fdatasync``: from here on they are in the log
-3. write tiles and entry bundles, each under another name first
+3. write tiles and entry bundles, which readers look for only after step 4
 4. sign the checkpoint over all entries of the journal and rename it into place
 5. when a tile is full: make tiles and checkpoint durable, and begin a new journal
 
