@@ -30,6 +30,7 @@ __all__ = [
     "fold_nodes",
     "format_root",
     "leaf_hashes",
+    "node_hash",
     "parse_root",
     "shard_entry",
     "shard_root",
@@ -75,6 +76,13 @@ def leaf_hashes(messages: Sequence[bytes]) -> list[bytes]:
         for place, index in enumerate(indexes):
             leaves[index] = digests[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]
     return leaves
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return SHA-256(0x01 ‖ left ‖ right): one node, for which a call of the engine costs more
+    than the hashing. Many at once are folded by ``fold_nodes``.
+    """
+    return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def shard_entry(path: str, size: int, root: bytes) -> bytes:

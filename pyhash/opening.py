@@ -91,6 +91,7 @@ def open_checkpoint(
         UsageError: The policy, or what it was read from, lies inside the checkpoint.
     """
     files.check_there(path)
+    policy.check_logged()
     check_keys_outside(path, policy.files)
     bundle_path, tree_path = places(path, signature, tree)
     signed = inspect_signed(  # 1, 2

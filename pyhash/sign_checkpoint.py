@@ -103,6 +103,8 @@ def sign(
         KeyboardInterrupt: Ctrl-C; nothing was written.
     """
     rules = policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
+    if rules is not None:
+        rules.check_logged()
     check_keys_outside(path, [*signing.key_files(key), *(rules.files if rules else ())])
     signer = signing.load_signer(key, passphrase=passphrase)
     bundle_path, tree_path = places(path, signature, tree)

@@ -11,7 +11,13 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, bundle_options, links_option
-from pyhash.cli.log_options import access_log_options, record_signature, recorded, take_access_log
+from pyhash.cli.log_options import (
+    access_log_options,
+    open_log_option,
+    record_signature,
+    recorded,
+    under_log,
+)
 from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
 from pyhash.cli.signer_options import signer_options, take_signer
@@ -61,6 +67,8 @@ def command(
     ignore: tuple[str, ...],
     file_digests: bool,
     links_within: str | None,
+    log: str | None,
+    log_key: str | None,
     policy: str | None,
     **parameters: Any,
 ) -> Answer:
@@ -72,10 +80,12 @@ def command(
     from pyhash import sign
     from pyhash.policy import PolicyFile
 
-    access_log = take_access_log(parameters)
     reference, passphrase = take_signer(key, parameters)
     release = take_release(parameters)
-    rules = None if policy is None else PolicyFile.read(policy)
+    access_log = open_log_option(log, log_key)
+    rules = None
+    if policy is not None:
+        rules = under_log(PolicyFile.read(policy).for_checkpoint(model), access_log)
 
     grounds, receipts = take_update(parameters).open()
     began = time.monotonic()

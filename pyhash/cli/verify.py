@@ -16,6 +16,7 @@ from pyhash.cli.log_options import (
     recorded,
     signed_root,
     take_access_log,
+    under_log,
 )
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
@@ -70,7 +71,7 @@ def command(
     guarantee = take_comparison(parameters).guarantee()
     trust = take_trust(parameters)
     with settings.hashing_options() as options:
-        policy = trust.policy_for(model)
+        policy = under_log(trust.policy_for(model), access_log)
         verified = recorded(
             access_log,
             "verify",

@@ -281,6 +281,7 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "rule",
         "location",
         "files",
+        "require_log",
     ]
 
 
