@@ -29,7 +29,7 @@ from pyhash.signing._base import (
 from pyhash.signing.certificate_path import check_leaf, find_path, is_issued_by, name_of
 from pyhash.signing.dsse import Envelope
 from pyhash.signing.ecdsa import PublicKey, public_key
-from pyhash.signing.key_files import pem_labels, read_key_file
+from pyhash.signing.pem_files import pem_labels, read_key_file
 from pyhash.signing.revocation import check_not_revoked
 from pyhash.strict_json import show
 

@@ -19,7 +19,7 @@ from pyhash.errors import DependencyError, KeyFileError, SignatureError, UsageEr
 from pyhash.signing._base import KEY, AskSecret, Material, Sealed, SigningMethod
 from pyhash.signing.dsse import PAYLOAD_TYPE, pae
 from pyhash.signing.ecdsa import PublicKey, public_key
-from pyhash.signing.key_files import read_key_file
+from pyhash.signing.pem_files import read_key_file
 from pyhash.signing.pkcs11_uri import KeyUri, parse_uri
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "signing/base64_text": _SIGNING,
     "signing/dsse": _SIGNING,
     "signing/ecdsa": ("unit/test_ecdsa.py", "unit/test_key_files.py"),
-    "signing/key_files": ("unit/test_key_files.py",),
+    "signing/pem_files": ("unit/test_key_files.py",),
 }
 
 
