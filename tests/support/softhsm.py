@@ -8,20 +8,16 @@ look like tested ones. Imports nothing of pyhash.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.make_peer_env import REPOSITORY
+from tests.support import debian
+from tests.support.debian import PackageMissing, unpack
 
-BUILD = REPOSITORY / "tests/support/build/softhsm"
+BUILD = debian.BUILD / "softhsm"
 PACKAGES = ("softhsm2", "libsofthsm2")
 PIN = "4711-abc"
-
-
-class SoftHsmMissing(RuntimeError):
-    """SoftHSM is not here and cannot be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +32,16 @@ def softhsm() -> SoftHsm:
     """Return SoftHSM: the installed one, or one unpacked into the build folder.
 
     Raises:
-        SoftHsmMissing: Neither is there, and it cannot be fetched.
+        PackageMissing: Neither is there, and it cannot be fetched.
     """
     for root in (Path("/"), BUILD):
         found = _look_in(root)
         if found is not None:
             return found
-    _fetch()
+    unpack(PACKAGES, BUILD)
     found = _look_in(BUILD)
     if found is None:
-        raise SoftHsmMissing(f"Debian's packages {', '.join(PACKAGES)} hold no SoftHSM")
+        raise PackageMissing(f"Debian's packages {', '.join(PACKAGES)} hold no SoftHSM")
     return found
 
 
@@ -53,29 +49,6 @@ def _look_in(root: Path) -> SoftHsm | None:
     program = root / "usr/bin/softhsm2-util"
     modules = sorted(root.glob("usr/lib/**/softhsm/libsofthsm2.so"))
     return SoftHsm(program, modules[0]) if program.exists() and modules else None
-
-
-def _fetch() -> None:
-    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise SoftHsmMissing("no softhsm2 here; install the package softhsm2")
-    packages = BUILD / "packages"
-    packages.mkdir(parents=True, exist_ok=True)
-    fetch = ["apt-get", "-q", "-oAcquire::Retries=3", "download", *PACKAGES]
-    done = _run(fetch, packages)
-    if done.returncode != 0 and os.geteuid() == 0:
-        _run(["apt-get", "-q", "-oAcquire::Retries=3", "update"], packages)
-        done = _run(fetch, packages)
-    if done.returncode != 0:
-        raise SoftHsmMissing(f"softhsm2 cannot be downloaded: {done.stderr.strip()[-500:]}")
-    for archive in sorted(packages.glob("*.deb")):
-        _run(["dpkg-deb", "-x", str(archive), str(BUILD)], packages)
-    shutil.rmtree(packages)
-
-
-def _run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=directory, capture_output=True, text=True, check=False, timeout=300
-    )
 
 
 def make_store(directory: Path) -> dict[str, str]:
