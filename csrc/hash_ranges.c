@@ -14,7 +14,7 @@
 struct call {
     const struct pyhash_range *ranges;
     size_t nranges;
-    const struct pyhash_kernel *kernel;
+    struct pyhash_kernels kernels;
     const struct pyhash_reader_ops *reader;
     unsigned nthreads;
     struct pyhash_control *control;
@@ -225,7 +225,7 @@ static void work(void *shared)
     enum pyhash_status status = PYHASH_ERR_MEMORY;
 
     if (batch) {
-        batch->kernel = call->kernel;
+        batch->kernels = &call->kernels;
         batch->reader = call->reader;
         status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads);
     }
@@ -285,14 +285,30 @@ static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
     call->nthreads = at_most(call->nthreads, ndigests > 0 ? call->nranges : spans);
     if (ndigests > 0) {
         size_t share = (call->nranges + call->nthreads - 1) / call->nthreads;
+        int is_mixed = spans > 0 && share > pyhash_most_apart(&call->kernels);
+        unsigned lanes = pyhash_kernel_for(&call->kernels, is_mixed ? SIZE_MAX : share)->lanes;
 
-        call->nslots = share < call->kernel->lanes ? (unsigned)share : call->kernel->lanes;
+        call->nslots = share < lanes ? (unsigned)share : lanes;
     }
     /* At least four extents for each thread, or the last ones run alone. */
     call->extent = spans / (UINT64_C(4) * call->nthreads);
     call->extent = call->extent < 1 ? 1
                    : call->extent > PYHASH_BATCH_SPANS ? PYHASH_BATCH_SPANS : call->extent;
     return PYHASH_OK;
+}
+
+static int choose_kernels(struct pyhash_kernels *kernels, const struct pyhash_options *options)
+{
+    const uint32_t features = pyhash_cpu_features();
+
+    for (unsigned i = 0; i < PYHASH_MAX_LANES; i++) {
+        const char *name = options->kernel_for ? options->kernel_for[i] : options->kernel;
+
+        kernels->of[i] = pyhash_select_kernel(name, features);
+        if (!kernels->of[i])
+            return 0;
+    }
+    return 1;
 }
 
 PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *ranges,
@@ -308,12 +324,11 @@ PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *r
         return PYHASH_ERR_ARGUMENT;
     *error = (struct pyhash_error){ 0 };
     call.nthreads = options->threads > 0 ? options->threads : 1;
-    call.kernel = pyhash_select_kernel(options->kernel, pyhash_cpu_features());
     call.reader = pyhash_select_reader(options->reader, nranges > 0 ? ranges[0].fd : -1);
-    if (!call.kernel)
-        return PYHASH_ERR_KERNEL;
-    if (!call.reader)
+    if (!call.reader || (options->kernel && options->kernel_for))
         return PYHASH_ERR_ARGUMENT;
+    if (!choose_kernels(&call.kernels, options))
+        return PYHASH_ERR_KERNEL;
     call.first_span = calloc(nranges + 1, sizeof *call.first_span);
     if (!call.first_span)
         return PYHASH_ERR_MEMORY;

@@ -69,6 +69,9 @@ struct pyhash_range {
 /* How to do it. Zero everything for the defaults. */
 struct pyhash_options {
     const char *kernel;           /* name, ends in NUL; NULL: first of the list that runs here */
+    const char *const *kernel_for; /* 16 names: which kernel is best at 1, 2, ... 16 messages side by
+                                     side, as fewer than a kernel's lanes leave the others idle;
+                                     NULL: `kernel` for any number, else `kernel` must be NULL */
     uint32_t threads;             /* 0 counts as 1; the calling thread is one of them; where the
                                      system refuses more, the call goes on with those it got */
     uint32_t reader;              /* enum pyhash_reader */

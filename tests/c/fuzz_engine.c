@@ -180,17 +180,29 @@ static void check_range(const struct pyhash_range *range)
     }
 }
 
+/* One kernel for any number of messages, or one for each number. */
+static struct pyhash_options take_kernels(struct input *input)
+{
+    static const char *names[PYHASH_MAX_LANES];
+
+    if (take(input, 2))
+        return (struct pyhash_options){ .kernel = take_kernel(input) };
+    for (unsigned i = 0; i < PYHASH_MAX_LANES; i++)
+        names[i] = i > 0 && take(input, 2) ? names[i - 1] : take_kernel(input);
+    return (struct pyhash_options){ .kernel_for = names };
+}
+
 static void fuzz_ranges(struct input *input)
 {
     struct pyhash_range ranges[MAX_RANGES];
-    struct pyhash_options options = { .kernel = take_kernel(input),
-                                      .threads = (uint32_t)take(input, 5),
-                                      .reader = take_reader(input) };
+    struct pyhash_options options = take_kernels(input);
     struct pyhash_error error;
     enum pyhash_status status, expected = PYHASH_OK, own;
     int digests = (int)take(input, 2);
     size_t nranges = take(input, MAX_RANGES), bad = 0;
 
+    options.threads = (uint32_t)take(input, 5);
+    options.reader = take_reader(input);
     make_shard();
     for (size_t i = 0; i < nranges; i++) {
         ranges[i] = make_range(input, digests, &own);
