@@ -170,7 +170,7 @@ def test_kernel_of_another_processor_is_refused(name: str) -> None:
 
 
 def test_kernel_for_each_number_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By hand: of three messages, "one" takes 3/2 and "pair" 4/3; of five, "pair" 6/3, as "wide"."""
+    """By hand: three messages take "one" 3/2 and "pair" 4/3; five take "pair" 6/3, as "wide"."""
     measured = (
         (Kernel("wide", 16, True), 8.0),
         (Kernel("pair", 2, True), 3.0),
