@@ -311,9 +311,10 @@ class _Request:
         """Cut the out-buffers into one result for each range."""
         found = []
         offset = 0
+        all_nodes, digests = memoryview(self._nodes), memoryview(self._digests)
         for index, count in enumerate(self._counts):
-            nodes = bytes(self._nodes[offset : offset + DIGEST_BYTES * count])
-            digest = bytes(self._digests[DIGEST_BYTES * index : DIGEST_BYTES * (index + 1)])
+            nodes = bytes(all_nodes[offset : offset + DIGEST_BYTES * count])
+            digest = bytes(digests[DIGEST_BYTES * index : DIGEST_BYTES * (index + 1)])
             found.append(RangeDigest(nodes, digest or None))
             offset += DIGEST_BYTES * count
         return found
