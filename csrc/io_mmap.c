@@ -42,22 +42,23 @@ static void *set_aside(void *where, size_t size)
 static enum pyhash_status open_views(struct pyhash_views *views, size_t wanted, unsigned nthreads)
 {
     size_t share = share_of(nthreads);
-    void *room;
 
     views->nthreads = nthreads;
     views->capacity = wanted > share ? wanted : share;
     views->max_views = PYHASH_MAX_VIEWS;
-    /* Each view may have to move on to where address and offset agree. */
-    views->room_bytes = views->capacity + (PYHASH_MAX_VIEWS + 1) * LARGE_PAGE_BYTES;
-    room = set_aside(NULL, views->room_bytes);
-    if (room == MAP_FAILED)
-        return PYHASH_ERR_MEMORY;
-    views->room = room;
-    if (pyhash_map_guard_enter(views) != 0) {
-        munmap(room, views->room_bytes);
-        return PYHASH_ERR_MEMORY;
-    }
-    return PYHASH_OK;
+    /* Each view may have to move on to where address and offset agree: those of at least a large
+     * page by less than one, all others by less than a page, and they end within one. */
+    views->room_bytes = 2 * views->capacity + 2 * PYHASH_MAX_VIEWS * PAGE_BYTES;
+    /* A single window needs none, and where addresses are short, views lie where they can. */
+    if (views->capacity > WINDOW_BYTES)
+        views->room = set_aside(NULL, views->room_bytes);
+    if (views->room == MAP_FAILED)
+        views->room = NULL;
+    if (pyhash_map_guard_enter(views) == 0)
+        return PYHASH_OK;
+    if (views->room)
+        munmap(views->room, views->room_bytes);
+    return PYHASH_ERR_MEMORY;
 }
 
 /* A mapping that failed may have left a hole, which somebody else may have filled by now. Then only
@@ -74,12 +75,15 @@ static void mend(struct pyhash_views *views, uint8_t *where, size_t size)
     }
 }
 
-/* The next addresses of the room that suit a view. */
+/* The next addresses of the room that suit a view; NULL: there is no room. */
 static uint8_t *place(const struct pyhash_views *views, uint64_t offset, size_t size)
 {
-    uint8_t *next = views->room + views->mapped;
     size_t alignment = size < LARGE_PAGE_BYTES ? PAGE_BYTES : LARGE_PAGE_BYTES;
+    uint8_t *next;
 
+    if (!views->room)
+        return NULL;
+    next = views->room + views->mapped;
     return next + ((size_t)offset - (uintptr_t)next) % alignment;
 }
 
@@ -87,12 +91,14 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
                                   struct pyhash_error *error)
 {
     uint8_t *where = place(views, offset, size);
-    void *data = mmap(where, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
+    void *data = mmap(where, size, PROT_READ, MAP_SHARED | (where ? MAP_FIXED : 0), fd,
+                      (off_t)offset);
 
     if (data == MAP_FAILED) {
         error->os_errno = errno;
         error->offset = offset;
-        mend(views, where, size);
+        if (where)
+            mend(views, where, size);
         return error->os_errno == ENOMEM ? PYHASH_ERR_MEMORY : PYHASH_ERR_READ;
     }
     views->view[views->nviews] = (struct pyhash_view){ data, size, fd, offset, 1 };
@@ -100,7 +106,9 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
     __atomic_signal_fence(__ATOMIC_RELEASE);
     views->nviews++;
     views->used += size;
-    views->mapped = (size_t)(where - views->room) + (size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    if (where)
+        views->mapped = (size_t)(where - views->room)
+                        + (size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     return PYHASH_OK;
 }
 
@@ -131,6 +139,8 @@ static enum pyhash_status release(struct pyhash_views *views, unsigned *index,
             *index = i;
             status = check_view(view, views->lost, error);
         }
+        if (view->is_mapped && !views->room)
+            munmap((void *)(uintptr_t)view->data, view->size);
     }
     if (views->mapped > 0 && set_aside(views->room, views->mapped) == MAP_FAILED
         && status == PYHASH_OK)
@@ -145,7 +155,8 @@ static enum pyhash_status release(struct pyhash_views *views, unsigned *index,
 static void close_views(struct pyhash_views *views)
 {
     pyhash_map_guard_leave();
-    munmap(views->room, views->room_bytes);
+    if (views->room)
+        munmap(views->room, views->room_bytes);
 }
 
 const struct pyhash_reader_ops pyhash_reader_mmap = {
