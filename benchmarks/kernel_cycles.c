@@ -4,7 +4,7 @@
  * additions, one cycle each, right before and right after every slice tells the core's clock.
  *
  * usage: kernel_cycles PLACE SLICES SEED KERNEL...   PLACE: cache | memory
- *        kernel_cycles ports
+ *        kernel_cycles                               how many of which instruction fit a cycle
  *
  * Kernels take turns, one span each (16 chunks of 64 KiB, 0.3 to 3 ms). `cache` gives all of them the
  * same span; `memory` gives every slice a span that nobody has touched for 2 GiB of others. Prints
@@ -161,22 +161,22 @@ static int compare(const void *a, const void *b)
         printf("%s %.2f\n", #name, widths[PORT_ROUNDS / 2]);                             \
     }
 
+#define TWELVE(op) ".irp i,0,1,2,3,4,5,6,7,8,9,10,11\n\t" op "\n\t.endr\n\t"
 #define AVX512 PYHASH_TARGET("avx512f,avx512bw")
 #define AVX2 PYHASH_TARGET("avx2")
 #define SHA PYHASH_TARGET("avx2,sha,sse4.1")
 
-PORT(zmm_rotate, AVX512, ".irp i,0,1,2,3,4,5,6,7,8,9,10,11\n\tvprord $7, %%zmm\\i, %%zmm\\i\n\t.endr\n\t")
-PORT(zmm_add, AVX512, ".irp i,0,1,2,3,4,5,6,7,8,9,10,11\n\tvpaddd %%zmm\\i, %%zmm\\i, %%zmm\\i\n\t.endr\n\t")
-PORT(zmm_ternary, AVX512, ".irp i,0,1,2,3,4,5,6,7,8,9,10,11\n\tvpternlogd $0x96, %%zmm\\i, %%zmm\\i, %%zmm\\i\n\t.endr\n\t")
-PORT(zmm_shuffle, AVX512, ".irp i,0,1,2,3,4,5,6,7,8,9,10,11\n\tvpunpckldq %%zmm\\i, %%zmm\\i, %%zmm\\i\n\t.endr\n\t")
-PORT(zmm_byte_shuffle, AVX512, ".irp i,0,1,2,3,4,5,6,7,8,9,10,11\n\tvpshufb %%zmm\\i, %%zmm\\i, %%zmm\\i\n\t.endr\n\t")
+PORT(zmm_rotate, AVX512, TWELVE("vprord $7, %%zmm\\i, %%zmm\\i"))
+PORT(zmm_add, AVX512, TWELVE("vpaddd %%zmm\\i, %%zmm\\i, %%zmm\\i"))
+PORT(zmm_ternary, AVX512, TWELVE("vpternlogd $0x96, %%zmm\\i, %%zmm\\i, %%zmm\\i"))
+PORT(zmm_shuffle, AVX512, TWELVE("vpunpckldq %%zmm\\i, %%zmm\\i, %%zmm\\i"))
+PORT(zmm_byte_shuffle, AVX512, TWELVE("vpshufb %%zmm\\i, %%zmm\\i, %%zmm\\i"))
 PORT(zmm_mix, AVX512, ".irp i,0,3,6,9\n\tvprord $7, %%zmm\\i, %%zmm\\i\n\t.endr\n\t.irp i,1,4,7,10,2,5,8,11\n\tvpaddd %%zmm\\i, %%zmm\\i, %%zmm\\i\n\t.endr\n\t")
-PORT(ymm_shift, AVX2, ".irp i,0,1,2,3,4,5,6,7,8,9,10,11\n\tvpsrld $7, %%ymm\\i, %%ymm\\i\n\t.endr\n\t")
-PORT(ymm_xor, AVX2, ".irp i,0,1,2,3,4,5,6,7,8,9,10,11\n\tvpxor %%ymm12, %%ymm\\i, %%ymm\\i\n\t.endr\n\t")
-PORT(ymm_rotate, AVX512, ".irp i,0,1,2,3,4,5,6,7,8,9,10,11\n\tvprold $7, %%ymm\\i, %%ymm\\i\n\t.endr\n\t")
-PORT(sha256rnds2, SHA, ".irp i,1,2,3,4,5,6,7,8,9,10,11,1\n\tsha256rnds2 %%xmm0, %%xmm0, %%xmm\\i\n\t.endr\n\t")
-PORT(sha256msg1, SHA, ".irp i,1,2,3,4,5,6,7,8,9,10,11,1\n\tsha256msg1 %%xmm0, %%xmm\\i\n\t.endr\n\t")
-PORT(sha256msg2, SHA, ".irp i,1,2,3,4,5,6,7,8,9,10,11,1\n\tsha256msg2 %%xmm0, %%xmm\\i\n\t.endr\n\t")
+PORT(ymm_shift, AVX2, TWELVE("vpsrld $7, %%ymm\\i, %%ymm\\i"))
+PORT(ymm_xor, AVX2, TWELVE("vpxor %%ymm12, %%ymm\\i, %%ymm\\i"))
+PORT(sha256rnds2, SHA, ".irp i,1,2,3,4,5,6,7,8,9,10,11,2\n\tsha256rnds2 %%xmm0, %%xmm0, %%xmm\\i\n\t.endr\n\t")
+PORT(sha256msg1, SHA, ".irp i,1,2,3,4,5,6,7,8,9,10,11,2\n\tsha256msg1 %%xmm0, %%xmm\\i\n\t.endr\n\t")
+PORT(sha256msg2, SHA, ".irp i,1,2,3,4,5,6,7,8,9,10,11,2\n\tsha256msg2 %%xmm0, %%xmm\\i\n\t.endr\n\t")
 PORT(sha256rnds2_chain, SHA, ".rept 12\n\tsha256rnds2 %%xmm0, %%xmm2, %%xmm1\n\t.endr\n\t")
 
 int main(int argc, char **argv)
@@ -185,8 +185,15 @@ int main(int argc, char **argv)
     if (argc >= 5)
         return measure_kernels(argv[1], (unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]), argv + 4,
                                argc - 4);
-    port_zmm_rotate(), port_zmm_add(), port_zmm_ternary(), port_zmm_shuffle();
-    port_zmm_byte_shuffle(), port_zmm_mix(), port_ymm_shift(), port_ymm_xor(), port_ymm_rotate();
-    port_sha256rnds2(), port_sha256msg1(), port_sha256msg2(), port_sha256rnds2_chain();
+    const uint32_t features = pyhash_cpu_features();
+
+    if (features & PYHASH_CPU_AVX512) {
+        port_zmm_rotate(), port_zmm_add(), port_zmm_ternary(), port_zmm_shuffle();
+        port_zmm_byte_shuffle(), port_zmm_mix();
+    }
+    if (features & PYHASH_CPU_AVX2)
+        port_ymm_shift(), port_ymm_xor();
+    if (features & PYHASH_CPU_SHANI)
+        port_sha256rnds2(), port_sha256msg1(), port_sha256msg2(), port_sha256rnds2_chain();
     return 0;
 }
