@@ -108,7 +108,7 @@ enum pyhash_status pyhash_batch_add(struct pyhash_batch *batch, const struct pyh
     if (stream)
         add_stream(batch, data, piece->size, stream, piece->offset,
                    is_last ? range->file_digest : NULL);
-    if (range->span_nodes)
+    if (range->span_nodes && !(stream && batch->is_split))
         add_chunks(batch, data, piece->size, range->span_nodes + span * PYHASH_DIGEST_BYTES);
     batch->bytes += piece->size;
     return PYHASH_OK;

@@ -26,6 +26,7 @@ struct pyhash_batch {
     const struct pyhash_kernels *kernels;
     const struct pyhash_reader_ops *reader;
     struct pyhash_views views;
+    int is_split;                                      /* chunks of streams are hashed elsewhere */
     uint64_t bytes;                                    /* of all pieces */
     size_t range_index[PYHASH_MAX_VIEWS];              /* of each view, for the error */
     size_t nspans, nchunks, nstreams;

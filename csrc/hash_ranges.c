@@ -21,7 +21,8 @@ struct call {
     uint64_t *first_span;        /* of each range, counted over all of them; one more at the end */
     uint64_t extent;             /* spans that a worker takes at a time */
     unsigned nslots;             /* files that a worker follows at a time */
-    uint64_t next;               /* span or range to be taken next; atomic */
+    int is_split;                /* files are followed and spans taken by different workers */
+    uint64_t next_range, next_span; /* to be taken next; atomic */
     uint32_t failed;             /* set by the first failure; atomic */
     enum pyhash_status status;   /* of the first failure */
     struct pyhash_error error;
@@ -48,7 +49,8 @@ static int should_stop(struct call *call)
 static int run(struct call *call, struct pyhash_batch *batch)
 {
     struct pyhash_error error = { 0 };
-    uint64_t bytes = batch->bytes;
+    /* What is read twice is done when it has been followed, which takes longer. */
+    uint64_t bytes = call->is_split && batch->nstreams == 0 ? 0 : batch->bytes;
     enum pyhash_status status = pyhash_batch_run(batch, &error);
 
     if (status != PYHASH_OK)
@@ -106,7 +108,7 @@ static struct pyhash_piece next_piece(const struct call *call, uint64_t span, ui
 static struct extent take_extent(struct call *call)
 {
     const uint64_t total = call->first_span[call->nranges];
-    uint64_t first = __atomic_fetch_add(&call->next, call->extent, __ATOMIC_RELAXED);
+    uint64_t first = __atomic_fetch_add(&call->next_span, call->extent, __ATOMIC_RELAXED);
 
     if (first >= total)
         return (struct extent){ total, total };
@@ -166,7 +168,7 @@ static unsigned fill_slots(struct call *call, struct slot *slots, unsigned nslot
 
     for (unsigned s = 0; s < nslots; s++) {
         if (!slots[s].busy) {
-            uint64_t index = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED);
+            uint64_t index = __atomic_fetch_add(&call->next_range, 1, __ATOMIC_RELAXED);
 
             if (index >= call->nranges)
                 continue;
@@ -226,13 +228,14 @@ static void work(void *shared)
 
     if (batch) {
         batch->kernels = &call->kernels;
+        batch->is_split = call->is_split;
         batch->reader = call->reader;
         status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads);
     }
     if (status == PYHASH_OK) {
         if (call->nslots > 0)
             follow_files(call, batch);
-        else
+        if (call->nslots == 0 || call->is_split)
             take_extents(call, batch);
         /* What an error left in the batch is let go of unhashed. */
         batch->reader->release(&batch->views, &(unsigned){ 0 }, &none);
@@ -260,6 +263,20 @@ static unsigned at_most(unsigned nthreads, uint64_t nparts)
     return nparts == 0 ? 1 : nparts < nthreads ? (unsigned)nparts : nthreads;
 }
 
+/* Fewer files than threads, whose digests cannot be shared out: let the other threads hash the
+ * spans. Both read the same bytes, so only where that costs no drive anything. */
+static int should_split(const struct call *call)
+{
+    int is_split = call->nranges < call->nthreads && call->reader != &pyhash_reader_direct;
+
+    for (size_t i = 0; i < call->nranges && is_split; i++) {
+        const struct pyhash_range *range = &call->ranges[i];
+
+        is_split = range->fd < 0 || pyhash_is_resident(range->fd, range->end);
+    }
+    return is_split;
+}
+
 /* Check every range, number its spans, and see whether files have to be followed. */
 static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
 {
@@ -282,7 +299,8 @@ static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
     call->first_span[call->nranges] = spans;
     if (ndigests != 0 && ndigests != call->nranges)
         return PYHASH_ERR_ARGUMENT;
-    call->nthreads = at_most(call->nthreads, ndigests > 0 ? call->nranges : spans);
+    call->is_split = ndigests > 0 && spans > 0 && should_split(call);
+    call->nthreads = at_most(call->nthreads, ndigests == 0 || call->is_split ? spans : call->nranges);
     if (ndigests > 0) {
         size_t share = (call->nranges + call->nthreads - 1) / call->nthreads;
         int is_mixed = spans > 0 && share > pyhash_most_apart(&call->kernels);

@@ -85,6 +85,9 @@ enum pyhash_status pyhash_check_end(int fd, uint64_t end, struct pyhash_error *e
 enum pyhash_status pyhash_check_views(const struct pyhash_views *views, unsigned *index,
                                       struct pyhash_error *error);
 
+/* Is nearly all of the file in the page cache, so that reading it twice costs no drive anything? 0
+ * where the system does not say. */
+int pyhash_is_resident(int fd, uint64_t size);
 
 /* pread bytes [done, size) of a piece to where they belong in `data`, `size` bytes, the caller's. */
 enum pyhash_status pyhash_read(uint8_t *data, int fd, uint64_t offset, size_t size, size_t done,

@@ -43,6 +43,16 @@ static int is_cached(int fd, uint64_t offset, size_t size)
     return syscall(SYS_cachestat, fd, &range, &stat, 0) != 0 || stat.cached > 0;
 }
 
+int pyhash_is_resident(int fd, uint64_t size)
+{
+    struct cachestat_range range = { 0, size };
+    struct cachestat stat;
+    long page = sysconf(_SC_PAGESIZE);
+
+    return syscall(SYS_cachestat, fd, &range, &stat, 0) == 0 && page > 0
+           && stat.cached >= size / (uint64_t)page / 32 * 31;
+}
+
 static int should_go_direct(struct pyhash_views *views, int fd, uint64_t offset, size_t size)
 {
     if (size < MIN_DIRECT_BYTES || is_cached(fd, offset, size))

@@ -94,7 +94,8 @@ struct pyhash_kernel_info {
  * Workers take extents of 16 consecutive spans from one counter over all ranges, so one huge file
  * and a thousand small ones keep all threads equally busy. When any range wants a file digest,
  * workers follow whole files instead (a serial digest cannot be shared out) with up to one file
- * in each lane; give the longest first. After an error the out-buffers hold nothing of use. */
+ * in each lane; give the longest first. Where they are fewer than threads and in the page cache, the
+ * other threads take their spans. After an error the out-buffers hold nothing of use. */
 enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *ranges, size_t nranges,
                                       const struct pyhash_options *options,
                                       struct pyhash_control *control,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography_vectors import open_vector_file
@@ -188,3 +189,18 @@ def test_long_calls_choose_by_number() -> None:
         for nodes in (False, True):
             found = hash_ranges(ranges, threads=2, span_nodes=nodes, file_digests=True)
             assert {one.file_digest for one in found} == {hashlib.sha256(data).digest()}
+
+
+def test_fewer_files_than_threads(tmp_path: Path) -> None:
+    """Spans are then hashed beside the digest, which counts as progress only once."""
+    data = hashlib.shake_128(b"few").digest(1 << 20) * 40 + b"end"
+    (tmp_path / "file").write_bytes(data)
+    done: list[int] = []
+    with (tmp_path / "file").open("rb") as file:
+        ranges = [Range("file", file.fileno(), 0, len(data)), Range("memory", data, 0, len(data))]
+        for count in (1, 2):
+            found = hash_ranges(ranges[:count], threads=5, file_digests=True, progress=done.append)
+            assert done[-1] == count * len(data)
+            for one in found:
+                assert one.file_digest == hashlib.sha256(data).digest()
+                assert one.span_nodes == b"".join(reference.span_nodes(data))
