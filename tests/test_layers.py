@@ -42,7 +42,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("opening",),
     ("receipts",),
     ("guarantees", "carrying"),
-    ("sign_checkpoint", "verify_checkpoint"),
+    ("sign_checkpoint", "verify_checkpoint", "loading"),
     ("cosign_checkpoint",),
     ("interchange",),
     # L7

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verified loading: bytes are read once, hashed in the memory that is handed out, and then used.
+
+The guarantee is ``loaded``, the strongest there is without help of the kernel: no file can change
+between the check and the use, because it is not read again.
+"""
+
+from __future__ import annotations
+
+from pyhash.loading._load import GUARANTEE, Loaded, chosen_files, layout_of, load
+from pyhash.loading._memory import allocate
+from pyhash.loading._slices import Slices, Want, read_tensors
+from pyhash.loading._source import Piece, Source, dropping
+from pyhash.loading._views import Tensor, framework_name
+
+__all__ = [
+    "GUARANTEE",
+    "Loaded",
+    "Piece",
+    "Slices",
+    "Source",
+    "Tensor",
+    "Want",
+    "allocate",
+    "chosen_files",
+    "dropping",
+    "framework_name",
+    "layout_of",
+    "load",
+    "read_tensors",
+]
