@@ -46,10 +46,11 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cosign_checkpoint",),
     ("interchange",),
     # L7
-    ("gate", "difference", "s3_access", "releases"),
+    ("gate", "difference", "s3_access", "releases", "safetensors"),
     ("fetch",),
     ("pull", "push"),
     ("share", "store"),
+    ("transformers",),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     ("benchmark",),

@@ -72,6 +72,17 @@ class Source:
         self._kept: OrderedDict[tuple[int, int], memoryview] = OrderedDict()
         self._nodes: tuple[memoryview, ...] | None = None
 
+    def has_tree(self) -> bool:
+        """Whether parts of files can be verified: there is a tree file, and it is the signed one.
+
+        Raises nothing; without it, whole files still can be.
+        """
+        try:
+            self._signed_nodes()
+        except errors.CheckError:
+            return False
+        return True
+
     def whole(self, indexes: Sequence[int]) -> list[memoryview]:
         """Return whole files; no tree file is needed.
 
