@@ -241,7 +241,8 @@ class Slice:
     def __getitem__(self, wanted: Index | tuple[Index, ...]) -> Any:
         """Read what numpy or torch would give for the same index: integers, slices, an ellipsis."""
         indexes = _all_dimensions(wanted, self._tensor)
-        bounds, rest = [], []
+        bounds: list[slice] = []
+        rest: list[Any] = []
         for one, dimension in zip(indexes, self._tensor.shape, strict=False):
             if isinstance(one, int):
                 at = one + dimension if one < 0 else one
@@ -260,15 +261,15 @@ class Slice:
 
 def _all_dimensions(
     wanted: Index | tuple[Index, ...], tensor: formats.TensorRange
-) -> list[int | slice]:
+) -> list[int | slice[Any, Any, Any]]:
     indexes = wanted if isinstance(wanted, tuple) else (wanted,)
     if sum(one is Ellipsis for one in indexes) > 1 or len(indexes) > len(tensor.shape) + 1:
         raise IndexError(f"{tensor.name}: too many indexes for {len(tensor.shape)} dimensions")
-    found: list[int | slice] = []
+    found: list[int | slice[Any, Any, Any]] = []
     for one in indexes:
         if isinstance(one, EllipsisType):
             found += [slice(None)] * (len(tensor.shape) - len(indexes) + 1)
-        elif isinstance(one, int) or isinstance(one, slice):  # noqa: SIM101 - for the type checker
+        elif isinstance(one, (int, slice)):
             found.append(one)
         else:
             raise errors.UsageError(f"{tensor.name}: indexes are integers and slices, not {one!r}")

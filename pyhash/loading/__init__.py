@@ -7,8 +7,17 @@ between the check and the use, because it is not read again.
 
 from __future__ import annotations
 
-from pyhash.loading._load import GUARANTEE, Loaded, chosen_files, layout_of, load
+from pyhash.loading._load import (
+    GUARANTEE,
+    Loaded,
+    chosen_files,
+    layout_of,
+    load,
+    read_files,
+    tensors_in_file,
+)
 from pyhash.loading._memory import allocate
+from pyhash.loading._private import private_copy
 from pyhash.loading._slices import Slices, Want, read_tensors
 from pyhash.loading._source import Piece, Source, dropping
 from pyhash.loading._views import Tensor, framework_name
@@ -27,5 +36,8 @@ __all__ = [
     "framework_name",
     "layout_of",
     "load",
+    "private_copy",
+    "read_files",
     "read_tensors",
+    "tensors_in_file",
 ]

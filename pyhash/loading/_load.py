@@ -176,22 +176,49 @@ class _Parts:
 
 
 def _load_whole(source: Source, indexes: list[int]) -> _Parts:
-    """5 to 7, and only then look inside."""
-    opened = source.opened
-    contents = source.whole(indexes)
-    raise_findings(opened.doubts)
     parts = _Parts()
-    for index, data in zip(indexes, contents, strict=True):
-        path = opened.listing.files[index].path
-        parts.files[path] = data
+    parts.files = read_files(source, indexes)
+    for path, data in parts.files.items():
         layout = layout_of(data, path)
-        big = _is_big_endian(layout, bytes(data[:8]))
-        for one in layout.tensors:
-            view = data[one.start : one.end]
-            _add(parts, Tensor(one.name, one.dtype, one.shape, view, path, big))
+        for tensor in _tensors(layout, data, path):
+            _add(parts, tensor)
         if layout.header_end:
             parts.metadata[path] = dict(layout.metadata)
     return parts
+
+
+def read_files(source: Source, indexes: Sequence[int] | None = None) -> dict[str, memoryview]:
+    """Steps 5 to 7 for whole files: their verified content by path.
+
+    Args:
+        source: The checkpoint.
+        indexes: Of the files in the listing; None: all.
+
+    Raises:
+        VerificationError, CheckError: As ``Source.whole``, or what is signed leads elsewhere.
+    """
+    listed = source.opened.listing.files
+    chosen = range(len(listed)) if indexes is None else indexes
+    contents = source.whole(chosen)
+    raise_findings(source.opened.doubts)
+    return {listed[index].path: data for index, data in zip(chosen, contents, strict=True)}
+
+
+def tensors_in_file(path: str, data: memoryview) -> list[Tensor]:
+    """Return the tensors of a file whose verified bytes are in memory, as views of them.
+
+    Raises:
+        FormatError: It is of a known format and breaks its rules, whoever signed it.
+    """
+    return _tensors(layout_of(data, path), data, path)
+
+
+def _tensors(layout: formats.Layout, data: memoryview, path: str) -> list[Tensor]:
+    big = _is_big_endian(layout, bytes(data[:8]))
+    return [
+        Tensor(one.name, one.dtype, one.shape, data[one.start : one.end], path, big)
+        for one in layout.tensors
+    ]
 
 
 def layout_of(data: memoryview, path: str) -> formats.Layout:
