@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,9 @@ def test_no_weights(home: Path, tmp_path: Path) -> None:
     pyhash.sign(root, home / "publisher.key")
     with pytest.raises(errors.UsageError, match=r"neither model\.safetensors nor"):
         from_pretrained(transformers.AutoModel, root, keys=key(home))
+
+
+def test_without_transformers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(errors.DependencyError, match="pip install transformers"):
+        from_pretrained(object, home / "single", keys=key(home))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import mmap
+import os
 import pickle
 import weakref
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import pyhash
-from pyhash import errors, loading
+from pyhash import _native, errors, files, hashing, loading, opening
 from tests.unit._loadable import SPAN, Loadable, make_loadable
 from tests.unit._signed import flip, write_keys
 
@@ -278,3 +279,88 @@ def test_nothing_is_left_of_what_was_refused(
     assert [size > 6 * SPAN for size, _ in areas].count(True)
     assert [size for size, area in areas if area() and size > 6 * SPAN] == []
     assert caught.value.findings
+
+
+# --- another tool's bundle, files that shrink, places that do not fit -----------------------------
+
+
+def test_a_bundle_of_another_tool_has_whole_files_only(
+    own: Loadable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the reference tool signs has no trees: plain digests are compared."""
+    opened = opening.open_checkpoint(own.root, pyhash.Policy.from_key_files([own.key]))
+    shards = tuple(
+        dataclasses.replace(shard, size=None, root=None) for shard in opened.manifest.shards
+    )
+    foreign = dataclasses.replace(opened.manifest, root=None, shards=shards)
+    monkeypatch.setattr(
+        "pyhash.loading._load.open_checkpoint",
+        lambda *_, **__: dataclasses.replace(opened, manifest=foreign),
+    )
+    loaded = own.load()
+    assert loaded.root is None
+    expect_arrays(loaded.numpy(), own.arrays)
+    with pytest.raises(errors.FormatError, match="signs no trees"):
+        own.load(only=["mask"])
+    path = own.root / "sub/b.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    before = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    listing = files.list_checkpoint(own.root, hashing.ignorer(opened.ignored), own=opened.own)
+    opened = dataclasses.replace(opened, listing=listing)
+    with pytest.raises(errors.DigestMismatchError, match="no usable tree file"):
+        own.load()
+
+
+def test_a_file_that_becomes_shorter(own: Loadable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shrink(ranges: Any, **_: Any) -> Any:
+        raise errors.TruncatedError("x: ends", ranges[0].path, None, 0)
+
+    monkeypatch.setattr("pyhash._native.hash_ranges", shrink)
+    for more in ({}, {"only": ["mask"]}):
+        with pytest.raises(errors.ChangedWhileReadError, match="became shorter"):
+            own.load(**more)
+
+
+def test_more_files_than_may_be_open(loadable: Loadable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "files_at_once", lambda: 1)
+    expect_arrays(loadable.load().numpy(), loadable.arrays)
+    expect_arrays(loadable.load(only=list(loadable.arrays)).numpy(), loadable.arrays)
+
+
+def test_more_edges_than_one_call_takes(
+    loadable: Loadable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyhash.loading._source.EDGE_SPANS", 2)
+    monkeypatch.setattr("pyhash.loading._source.KEPT_SPANS", 1)
+    expect_arrays(loadable.load(only=list(loadable.arrays)).numpy(), loadable.arrays)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (bytes(10), "not one contiguous writable buffer"),
+        (bytearray(9), "9 bytes are no place for the range's 10"),
+        (3, "not one contiguous writable buffer"),
+    ],
+)
+def test_places_that_do_not_fit(tmp_path: Path, place: Any, message: str) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(bytes(10))
+    with path.open("rb") as file, pytest.raises(errors.UsageError, match=message):
+        _native.hash_ranges([_native.Range("x", file.fileno(), 0, 10, place)])
+
+
+def test_names_are_given_up_when_the_file_is_another_one(
+    own: Loadable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanish(*_: Any) -> Any:
+        raise errors.ChangedWhileReadError("x: changed")
+
+    flip(own.root / "a.safetensors", 2 * SPAN + 99)
+    monkeypatch.setattr("pyhash.damage.with_tensors", vanish)
+    with pytest.raises(errors.DigestMismatchError) as caught:
+        own.load()
+    assert caught.value.findings[0].ranges == (errors.DamagedRange(2 * SPAN, 3 * SPAN),)
