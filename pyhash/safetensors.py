@@ -23,11 +23,12 @@ from pyhash.loading import (
     framework_name,
     layout_of,
     load,
+    open_source,
     read_tensors,
 )
 from pyhash.locations import BUNDLE_SUFFIX
-from pyhash.opening import given_policy, open_checkpoint
-from pyhash.policy import Policy
+from pyhash.opening import given_policy
+from pyhash.policy import Policy, PolicyFile
 
 __all__ = ["load_file", "safe_open"]
 
@@ -41,7 +42,7 @@ def load_file(
     *,
     framework: str = "numpy",
     keys: Sequence[str | os.PathLike[str]] = (),
-    policy: Policy | None = None,
+    policy: Policy | PolicyFile | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     signature: str | os.PathLike[str] | None = None,
     root: str | None = None,
@@ -100,7 +101,7 @@ class safe_open:  # noqa: N801 - the name that programs import
         device: str | int = CPU,
         *,
         keys: Sequence[str | os.PathLike[str]] = (),
-        policy: Policy | None = None,
+        policy: Policy | PolicyFile | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         signature: str | os.PathLike[str] | None = None,
         tree: str | os.PathLike[str] | None = None,
@@ -129,22 +130,28 @@ class safe_open:  # noqa: N801 - the name that programs import
         self._framework = framework_name(framework)
         self._device = device
         where, path = _place(filename, checkpoint)
-        opened = open_checkpoint(
-            where, given_policy(where, policy, keys, (), root), signature=signature, tree=tree
+        source = open_source(
+            where,
+            given_policy(where, policy, keys, (), root),
+            signature=signature,
+            tree=tree,
+            options=options,
         )
+        opened = source.opened
         raise_findings(opened.doubts)
         self._paths = [file.path for file in opened.listing.files]
         if path not in self._paths:
             raise errors.UsageError(f"{path}: no signed file of {os.fspath(where)}")
         self._index = self._paths.index(path)
-        self._source: Source | None = Source(opened, options or hashing.Options())
+        self._source: Source | None = source
         self._whole: memoryview | None = None
         with dropping():
-            if self._source.has_tree():
-                self._layout = self._source.layout(self._index)
+            if source.has_tree():
+                self._layout = source.layout(self._index)
             else:
-                (self._whole,) = self._source.whole([self._index])
+                (self._whole,) = source.whole([self._index])
                 self._layout = layout_of(self._whole, path)
+        source.remember()
         self._tensors = {tensor.name: tensor for tensor in self._layout.tensors}
 
     def __enter__(self) -> Self:

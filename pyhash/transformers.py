@@ -14,9 +14,9 @@ from typing import Any
 
 from pyhash import formats, hashing, limits
 from pyhash.errors import DependencyError, UsageError
-from pyhash.loading import Source, dropping, private_copy, read_files, tensors_in_file
-from pyhash.opening import given_policy, open_checkpoint
-from pyhash.policy import Policy
+from pyhash.loading import dropping, open_source, private_copy, read_files, tensors_in_file
+from pyhash.opening import given_policy
+from pyhash.policy import Policy, PolicyFile
 from pyhash.strict_json import expect_object, expect_string, load_json
 
 __all__ = ["from_pretrained"]
@@ -49,7 +49,7 @@ def from_pretrained(
     path: str | os.PathLike[str],
     *,
     keys: Sequence[str | os.PathLike[str]] = (),
-    policy: Policy | None = None,
+    policy: Policy | PolicyFile | None = None,
     signature: str | os.PathLike[str] | None = None,
     root: str | None = None,
     options: hashing.Options | None = None,
@@ -82,11 +82,11 @@ def from_pretrained(
         if name in REFUSED or (name == "config" and isinstance(arguments[name], str)):
             raise UsageError(f"{name}: would take something that was not verified")
     library = _transformers()
-    opened = open_checkpoint(
-        path, given_policy(path, policy, keys, (), root), signature=signature, tree=None
-    )
+    policy = given_policy(path, policy, keys, (), root)
+    source = open_source(path, policy, signature=signature, options=options)
     with dropping():
-        contents = read_files(Source(opened, options or hashing.Options()))
+        contents = read_files(source)
+        source.remember()
         arguments |= {"local_files_only": True}
         small = {name: data for name, data in contents.items() if not _is_weights(name)}
         with private_copy(small) as directory:

@@ -13,6 +13,7 @@ from pyhash.loading._load import (
     chosen_files,
     layout_of,
     load,
+    open_source,
     read_files,
     tensors_in_file,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "framework_name",
     "layout_of",
     "load",
+    "open_source",
     "private_copy",
     "read_files",
     "read_tensors",

@@ -21,7 +21,8 @@ from pyhash.loading._source import Source, dropping
 from pyhash.loading._views import Tensor
 from pyhash.manifest import Manifest
 from pyhash.opening import Opened, given_policy, open_checkpoint
-from pyhash.policy import Policy
+from pyhash.policy import Policy, PolicyFile
+from pyhash.signing import Identity
 
 GUARANTEE = "loaded"
 _SEAL = object()
@@ -39,6 +40,7 @@ class Loaded:
         root: Checkpoint root, 32 bytes; None for a bundle made by another OMS tool.
         guarantee: ``loaded``: the bytes handed out were hashed where they are.
         key_hint: The trusted key that signed: SHA-256 of its public PEM, hex.
+        signers: Everybody trusted who signed, each once.
         tensors: Every tensor that was asked for, by name.
         files: Content of every file that was asked for whole, by path.
         metadata: The headers' own pairs, by path.
@@ -51,6 +53,7 @@ class Loaded:
     root: bytes | None
     guarantee: str
     key_hint: str
+    signers: tuple[Identity, ...]
     tensors: Mapping[str, Tensor]
     files: Mapping[str, memoryview]
     metadata: Mapping[str, Mapping[str, str]]
@@ -87,9 +90,10 @@ def load(
     path: str | os.PathLike[str],
     *,
     keys: Sequence[str | os.PathLike[str]] = (),
-    policy: Policy | None = None,
+    policy: Policy | PolicyFile | None = None,
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
     ignore: Sequence[str] = (),
     root: str | None = None,
     only: Only | None = None,
@@ -104,8 +108,10 @@ def load(
     Args:
         path: A directory, or one file.
         keys: Public keys to trust, PEM files; any one may have signed.
-        policy: Instead of ``keys``, ``ignore`` and ``root``.
+        policy: Instead of ``keys``, ``ignore`` and ``root``. Whatever its mode is, it is enforced.
         signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
+        cosignatures: Further bundles over the same statement, for a policy that wants several
+            signers; every one of them must hold.
         ignore: Paths inside the checkpoint that may be there unsigned.
         root: The only checkpoint root to accept; None: any.
         tree: The tree file; None: beside the bundle. Only needed with ``only``, and to say where
@@ -127,19 +133,26 @@ def load(
         KeyboardInterrupt: Ctrl-C; no answer.
     """
     began = time.monotonic()
-    opened = open_checkpoint(  # 1, 2, 3, 4
-        path, given_policy(path, policy, keys, ignore, root), signature=signature, tree=tree
+    source = open_source(  # 1, 2, 3, 4
+        path,
+        given_policy(path, policy, keys, ignore, root),
+        signature=signature,
+        tree=tree,
+        cosignatures=cosignatures,
+        options=options,
     )
-    source = Source(opened, options or hashing.Options())
+    opened = source.opened
     indexes = chosen_files(opened, paths)
     with dropping():
         parts = _load_whole(source, indexes) if only is None else _load_parts(source, indexes, only)
+    source.remember()
     return Loaded(
         location=opened.location,
         manifest=opened.manifest,
         root=opened.manifest.root,
         guarantee=GUARANTEE,
         key_hint=opened.key_hint,
+        signers=opened.signers,
         tensors=parts.tensors,
         files=parts.files,
         metadata=parts.metadata,
@@ -147,6 +160,27 @@ def load(
         seconds=time.monotonic() - began,
         _seal=_SEAL,
     )
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    policy: Policy,
+    *,
+    signature: str | os.PathLike[str] | None,
+    tree: str | os.PathLike[str] | None = None,
+    cosignatures: Sequence[str | os.PathLike[str]] = (),
+    options: hashing.Options | None,
+) -> Source:
+    """Steps 1 to 4, for a policy that this guarantee is enough for.
+
+    Raises:
+        VerificationError, CheckError: As ``open_checkpoint``.
+    """
+    policy.check_guarantee(GUARANTEE)
+    opened = open_checkpoint(
+        path, policy, signature=signature, tree=tree, cosignatures=cosignatures
+    )
+    return Source(opened, options or hashing.Options())
 
 
 def chosen_files(opened: Opened, paths: Collection[str] | None) -> list[int]:

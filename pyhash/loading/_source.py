@@ -8,6 +8,7 @@ signed is never returned: the memory is dropped and the exception says what and 
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from pyhash.loading._memory import PAGE_BYTES, allocate
 from pyhash.manifest import ShardEntry
 from pyhash.merkle import DIGEST_BYTES, SPAN_BYTES
 from pyhash.opening import Opened
+from pyhash.policy import remember_release
 
 # Spans that are wanted only in part are read beside the place they are wanted in. So many of them
 # at a time, and so many are kept because the next tensor often begins where the last one ended.
@@ -71,6 +73,15 @@ class Source:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], memoryview] = OrderedDict()
         self._nodes: tuple[memoryview, ...] | None = None
+
+    def remember(self) -> None:
+        """Let the policy remember this release, now that what was asked for has passed.
+
+        Raises:
+            CheckError: The policy's state cannot be read or written.
+        """
+        opened = self.opened
+        remember_release(opened.policy, opened.location, opened.manifest, int(time.time()))
 
     def has_tree(self) -> bool:
         """Whether parts of files can be verified: there is a tree file, and it is the signed one.

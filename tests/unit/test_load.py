@@ -201,7 +201,7 @@ def test_nobody_else_makes_one(loadable: Loadable) -> None:
         with pytest.raises((errors.UsageError, TypeError, ValueError, pickle.PicklingError)):
             copied(loaded)
     with pytest.raises(errors.UsageError, match="only pyhash"):
-        loading.Loaded("", loaded.manifest, b"", "loaded", "", {}, {}, {}, 0, 0.0, None)
+        loading.Loaded("", loaded.manifest, b"", "loaded", "", (), {}, {}, {}, 0, 0.0, None)
 
 
 # --- no ------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def test_a_bundle_of_another_tool_has_whole_files_only(
         lambda *_, **__: dataclasses.replace(opened, manifest=foreign),
     )
     loaded = own.load()
-    assert loaded.root is None
+    assert loaded.root is None and loaded.signers == opened.signers
     expect_arrays(loaded.numpy(), own.arrays)
     with pytest.raises(errors.FormatError, match="signs no trees"):
         own.load(only=["mask"])
