@@ -37,9 +37,13 @@ def allocate(size: int, *, skew: int = 0) -> memoryview:
         area = mmap.mmap(-1, size + skew + HUGE_BYTES, flags=flags)
     except (OSError, OverflowError) as error:
         raise EngineError(f"no memory for {size} bytes: {error}") from error
-    with suppress(OSError):  # a kernel without huge pages: slower, never different
-        area.madvise(mmap.MADV_HUGEPAGE)
-    start = -_address(area) % HUGE_BYTES + skew
+    base = -_address(area) % HUGE_BYTES
+    # Only where they are used to their last byte: else each tensor would take up to 2 MiB more.
+    huge = (skew + size) // HUGE_BYTES * HUGE_BYTES
+    if huge:
+        with suppress(OSError):  # a kernel without huge pages: slower, never different
+            area.madvise(mmap.MADV_HUGEPAGE, base, huge)
+    start = base + skew
     return memoryview(area)[start : start + size]
 
 
