@@ -12,16 +12,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyhash import formats, hashing, limits
+from pyhash import formats, hashing
 from pyhash.errors import DependencyError, UsageError
-from pyhash.loading import dropping, open_source, private_copy, read_files, tensors_in_file
+from pyhash.loading import dropping, model_weights, open_source, private_copy, read_files
 from pyhash.opening import given_policy
 from pyhash.policy import Policy, PolicyFile
-from pyhash.strict_json import expect_object, expect_string, load_json
 
 __all__ = ["from_pretrained"]
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 GENERATION = "generation_config.json"
 # Files that are no part of the private copy: weights, which go another way or are never unpickled.
 WEIGHT_SUFFIXES = (".bin", ".ckpt", ".h5", ".msgpack", ".onnx", ".pt", ".pth", ".index.json")
@@ -127,21 +125,7 @@ def _automatic(library: Any, cls: Any) -> Any:
 
 def _weights(contents: Mapping[str, memoryview]) -> dict[str, Any]:
     """The state dict, as views of verified memory."""
-    if WEIGHTS in contents:
-        names = [WEIGHTS]
-    elif INDEX in contents:
-        index = load_json(bytes(contents[INDEX]), path=INDEX, max_bytes=limits.MAX_INDEX_BYTES)
-        weight_map = expect_object(
-            expect_object(index, "the index", INDEX).get("weight_map"), "weight_map", INDEX
-        )
-        names = sorted({expect_string(one, "weight_map", INDEX) for one in weight_map.values()})
-    else:
-        raise UsageError(f"neither {WEIGHTS} nor {INDEX} in this checkpoint: no model to load")
-    return {
-        tensor.name: tensor.torch()
-        for name in names
-        for tensor in tensors_in_file(name, contents[name])
-    }
+    return {tensor.name: tensor.torch() for tensor in model_weights(contents)}
 
 
 def _is_weights(path: str) -> bool:

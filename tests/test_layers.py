@@ -50,7 +50,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("fetch",),
     ("pull", "push"),
     ("share", "store"),
-    ("transformers",),
+    ("transformers", "vllm"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     ("benchmark",),

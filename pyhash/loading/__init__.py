@@ -22,6 +22,7 @@ from pyhash.loading._private import private_copy
 from pyhash.loading._slices import Slices, Want, read_tensors
 from pyhash.loading._source import Piece, Source, dropping
 from pyhash.loading._views import Tensor, framework_name
+from pyhash.loading._weights import model_weights
 
 __all__ = [
     "GUARANTEE",
@@ -37,6 +38,7 @@ __all__ = [
     "framework_name",
     "layout_of",
     "load",
+    "model_weights",
     "open_source",
     "private_copy",
     "read_files",
