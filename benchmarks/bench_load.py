@@ -308,7 +308,9 @@ def run(part: str, model: Path, rounds: int, gib: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("make", "hot", "cold", "part", "measure"))
+    parts = ("hot", "part", "cold")
+    choices = ("all", "make", *parts, "measure")
+    parser.add_argument("part", nargs="?", choices=choices, default="all")
     parser.add_argument("--gib", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--directory", type=Path, default=Path("build/bench-load"))
@@ -322,8 +324,9 @@ def main() -> None:
     if given.part == "make" or len(shards(model)) != given.gib:
         model = make(given.directory, given.gib)
         check_right(model)
-    if given.part != "make":
-        run(given.part, model, given.rounds, given.gib)
+    for part in parts:
+        if given.part in ("all", part):
+            run(part, model, given.rounds, given.gib)
 
 
 if __name__ == "__main__":
