@@ -103,12 +103,3 @@ def with_tensors(
         DamagedRange(one.start, one.end, formats.tensors_in(layout, one.start, one.end))
         for one in ranges
     )
-
-
-def where(ranges: tuple[DamagedRange, ...]) -> str:
-    """Say in words which bytes are other ones than the signed ones. Raises nothing."""
-    if not ranges:
-        return "other bytes than the signed ones (no usable tree file says where)"
-    text = ", ".join(f"[{one.start}, {one.end})" for one in ranges[:3])
-    more = f" and {len(ranges) - 3} more ranges" if len(ranges) > 3 else ""
-    return f"other bytes than the signed ones in {text}{more}"

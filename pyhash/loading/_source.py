@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pyhash import _native, damage, errors, files, formats, hashing, merkle, signed_tree
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
+from pyhash.guarantees import content
 from pyhash.loading._memory import PAGE_BYTES, allocate
 from pyhash.manifest import ShardEntry
 from pyhash.merkle import DIGEST_BYTES, SPAN_BYTES
@@ -297,7 +298,7 @@ class Source:
         return Finding(
             "digest",
             self.opened.listing.files[index].path,
-            damage.where(ranges),
+            content.where(ranges),
             None if expected is None else expected.hex(),
             None if actual is None else actual.hex(),
             ranges,
