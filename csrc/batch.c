@@ -15,11 +15,19 @@ static void empty(struct pyhash_batch *batch)
     batch->nspans = batch->nchunks = batch->nstreams = 0;
 }
 
-enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads)
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads,
+                                     int is_into)
 {
+    enum pyhash_status status;
+
     memset(&batch->views, 0, sizeof batch->views);
     empty(batch);
-    return batch->reader->open(&batch->views, wanted, nthreads);
+    batch->views.is_into = is_into;
+    status = batch->reader->open(&batch->views, wanted, nthreads);
+    /* What was copied is hashed while it is still in the core's own cache. */
+    if (is_into)
+        batch->views.capacity = wanted > PYHASH_SPAN_BYTES ? wanted : PYHASH_SPAN_BYTES;
+    return status;
 }
 
 void pyhash_batch_close(struct pyhash_batch *batch)
@@ -62,11 +70,19 @@ static void add_stream(struct pyhash_batch *batch, const uint8_t *data, size_t s
     };
 }
 
+/* Where the caller wants byte `offset` of that file; NULL: nowhere. */
+static uint8_t *place_in(const struct pyhash_range *range, uint64_t offset)
+{
+    return range->into ? range->into + (offset - range->start) : NULL;
+}
+
 void pyhash_batch_announce(struct pyhash_batch *batch, const struct pyhash_range *range,
                            uint64_t offset, size_t size)
 {
-    if (range->fd >= 0 && size > 0)
+    if (range->fd >= 0 && size > 0) {
+        batch->views.into = place_in(range, offset);
         batch->reader->announce(&batch->views, range->fd, offset, size);
+    }
 }
 
 /* The bytes themselves: the caller's memory where it lies, a file through the reader. */
@@ -82,10 +98,14 @@ static enum pyhash_status view_piece(struct pyhash_batch *batch, const struct py
     if (range->fd < 0) {
         *data = range->memory + piece->offset;
     } else {
+        batch->views.into = place_in(range, piece->offset);
         status = batch->reader->acquire(&batch->views, range->fd, piece->offset, piece->size, error);
         if (status != PYHASH_OK)
             return status;
         *data = batch->views.view[batch->views.nviews - 1].data;
+        /* From here on the bytes are the caller's, whatever becomes of the view. */
+        if (range->into && *data != batch->views.into)
+            *data = memcpy(batch->views.into, *data, piece->size);
         batch->range_index[batch->views.nviews - 1] = piece->index;
     }
     return PYHASH_OK;

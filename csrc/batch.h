@@ -41,8 +41,10 @@ struct pyhash_batch {
 /* The most streams that are better hashed by themselves than in one list with their chunks. */
 size_t pyhash_most_apart(const struct pyhash_kernels *kernels);
 
-/* `wanted`: bytes that the caller would like to have in one batch. */
-enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads);
+/* `wanted`: bytes that the caller would like to have in one batch. `is_into`: all ranges want
+ * their bytes in the caller's memory. */
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads,
+                                     int is_into);
 void pyhash_batch_close(struct pyhash_batch *batch);
 
 /* Would a piece of `size` bytes in `nspans` spans still fit? */

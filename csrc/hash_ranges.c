@@ -22,6 +22,8 @@ struct call {
     uint64_t extent;             /* spans that a worker takes at a time */
     unsigned nslots;             /* files that a worker follows at a time */
     int is_split;                /* files are followed and spans taken by different workers */
+    int is_into;                 /* all file ranges go to the caller's memory */
+    size_t max_view;             /* most bytes of one view; a whole number of spans */
     uint64_t next_range, next_span; /* to be taken next; atomic */
     uint32_t failed;             /* set by the first failure; atomic */
     enum pyhash_status status;   /* of the first failure */
@@ -95,7 +97,7 @@ struct extent {
 /* The piece that begins at span `span`: as long as extent, range and reader let it be. */
 static struct pyhash_piece next_piece(const struct call *call, uint64_t span, uint64_t end)
 {
-    size_t index = find_range(call, span), most = call->reader->max_view / PYHASH_SPAN_BYTES;
+    size_t index = find_range(call, span), most = call->max_view / PYHASH_SPAN_BYTES;
     const struct pyhash_range *range = &call->ranges[index];
     uint64_t last = call->first_span[index + 1] < end ? call->first_span[index + 1] : end;
     uint64_t nspans = last - span < most ? last - span : most;
@@ -186,7 +188,7 @@ static int advance_slots(struct call *call, struct pyhash_batch *batch, struct s
 {
     size_t share = batch->views.capacity / PYHASH_SPAN_BYTES / busy * PYHASH_SPAN_BYTES;
 
-    share = share < call->reader->max_view ? share : call->reader->max_view;
+    share = share < call->max_view ? share : call->max_view;
     for (unsigned s = 0; s < nslots; s++) {
         struct slot *slot = &slots[s];
         const struct pyhash_range *range = &call->ranges[slot->index];
@@ -230,7 +232,8 @@ static void work(void *shared)
         batch->kernels = &call->kernels;
         batch->is_split = call->is_split;
         batch->reader = call->reader;
-        status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads);
+        status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads,
+                                   call->is_into);
     }
     if (status == PYHASH_OK) {
         if (call->nslots > 0)
@@ -252,7 +255,8 @@ static enum pyhash_status check_range(const struct pyhash_range *range, struct p
 {
     if (range->start % PYHASH_SPAN_BYTES != 0 || range->end < range->start
         || range->end > INT64_MAX || (range->fd < 0 && !range->memory && range->end > 0)
-        || (range->file_digest && range->start != 0))
+        || (range->file_digest && range->start != 0)
+        || (range->into && (range->fd < 0 || (!range->span_nodes && !range->file_digest))))
         return PYHASH_ERR_ARGUMENT;
     return range->fd < 0 ? PYHASH_OK : pyhash_check_file(range->fd, range->end, error);
 }
@@ -281,7 +285,7 @@ static int should_split(const struct call *call)
 static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
 {
     uint64_t spans = 0;
-    size_t ndigests = 0;
+    size_t ndigests = 0, nfiles = 0, ninto = 0;
 
     for (size_t i = 0; i < call->nranges; i++) {
         const struct pyhash_range *range = &call->ranges[i];
@@ -295,11 +299,15 @@ static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
         call->first_span[i] = spans;
         spans += range->span_nodes ? size / PYHASH_SPAN_BYTES + (size % PYHASH_SPAN_BYTES != 0) : 0;
         ndigests += range->file_digest != NULL;
+        nfiles += range->fd >= 0 && size > 0;
+        ninto += range->into != NULL && size > 0;
     }
     call->first_span[call->nranges] = spans;
-    if (ndigests != 0 && ndigests != call->nranges)
+    if ((ndigests != 0 && ndigests != call->nranges) || (ninto != 0 && ninto != nfiles))
         return PYHASH_ERR_ARGUMENT;
-    call->is_split = ndigests > 0 && spans > 0 && should_split(call);
+    call->is_into = ninto > 0;
+    call->max_view = ninto > 0 ? PYHASH_SPAN_BYTES : call->reader->max_view;
+    call->is_split = ndigests > 0 && spans > 0 && ninto == 0 && should_split(call);
     call->nthreads = at_most(call->nthreads, ndigests == 0 || call->is_split ? spans : call->nranges);
     if (ndigests > 0) {
         size_t share = (call->nranges + call->nthreads - 1) / call->nthreads;

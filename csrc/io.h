@@ -32,6 +32,9 @@ struct pyhash_views {
     unsigned max_views;                 /* most views at a time, at most PYHASH_MAX_VIEWS */
     const uint8_t *volatile lost;       /* mmap reader: first address whose page could not be had */
     struct pyhash_direct *direct;       /* direct reader: its own state; NULL: not opened */
+    int is_into;                        /* the bytes are wanted in the caller's memory; a reader
+                                           that can puts them there, all others show a view */
+    uint8_t *into;                      /* then: where, for the next announce or acquire */
     uint32_t notes;                     /* bits of enum pyhash_note */
 };
 
@@ -39,7 +42,7 @@ struct pyhash_reader_ops {
     /* Most bytes of one view; a whole number of spans. */
     size_t max_view;
 
-    /* Make ready views, which are all zeros, and set their capacity to at least `wanted` bytes, a
+    /* Make ready views, which are all zeros but for is_into, and set their capacity to at least `wanted` bytes, a
      * whole number of spans. `nthreads` workers will do the same. */
     enum pyhash_status (*open)(struct pyhash_views *views, size_t wanted, unsigned nthreads);
 

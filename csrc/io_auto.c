@@ -104,7 +104,9 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
         return copy(views, fd, offset, size, error);
     if (pyhash_direct_holds(views, fd, offset) || should_go_direct(views, fd, offset, size))
         return pyhash_reader_direct.acquire(views, fd, offset, size, error);
-    return pyhash_reader_mmap.acquire(views, fd, offset, size, error);
+    /* Into the caller's memory a read copies as fast as one out of a mapping would be copied. */
+    return views->is_into ? pyhash_reader_buffered.acquire(views, fd, offset, size, error)
+                          : pyhash_reader_mmap.acquire(views, fd, offset, size, error);
 }
 
 static enum pyhash_status release(struct pyhash_views *views, unsigned *index,

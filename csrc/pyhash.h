@@ -64,6 +64,12 @@ struct pyhash_range {
     uint8_t *span_nodes;          /* out: 32 bytes for each span of the range; NULL: not wanted */
     uint8_t *file_digest;         /* out: 32 bytes, SHA-256 of the range in one piece, which must
                                      start at 0; NULL: not wanted */
+    uint8_t *into;                /* out: `end - start` bytes of the caller's, to which the range is
+                                     read and where it is hashed: what was hashed is what is there.
+                                     NULL: not wanted. For all file ranges of a call or for none,
+                                     and only with a digest; on a multiple of 4096, reads past the
+                                     page cache go straight there. After an error it holds bytes
+                                     of which nothing is known */
 };
 
 /* How to do it. Zero everything for the defaults. */

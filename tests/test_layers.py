@@ -42,14 +42,15 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("opening",),
     ("receipts",),
     ("guarantees", "carrying"),
-    ("sign_checkpoint", "verify_checkpoint"),
+    ("sign_checkpoint", "verify_checkpoint", "loading"),
     ("cosign_checkpoint",),
     ("interchange",),
     # L7
-    ("gate", "difference", "s3_access", "releases"),
+    ("gate", "difference", "s3_access", "releases", "safetensors"),
     ("fetch",),
     ("pull", "push"),
     ("share", "store"),
+    ("transformers", "vllm"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     ("benchmark",),

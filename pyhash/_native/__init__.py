@@ -78,12 +78,16 @@ class Range:
         source: An open descriptor, or an object with the buffer protocol.
         start: First byte, a multiple of 1 MiB.
         end: One past the last byte: a multiple of 1 MiB, or the end of the shard.
+        into: A writable buffer of ``end - start`` bytes, to which the range is read and where it
+            is hashed: what was hashed is what it holds. None: not wanted. All ranges of a call
+            have one, or none has; after an error nothing is known of its bytes.
     """
 
     path: str
     source: Any
     start: int
     end: int
+    into: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +288,8 @@ class _Request:
                 target.fd = item.source
             else:
                 target.fd, target.memory = -1, self._memory(item)
+            if item.into is not None:
+                target.into = self._place(item)
             if span_nodes:
                 target.span_nodes = nodes + offset
             if file_digests:
@@ -306,6 +312,18 @@ class _Request:
         array = ffi.new("char *[]", strings)
         self.keep += [*strings, array]
         return array
+
+    def _place(self, item: Range) -> Any:
+        try:
+            view = ffi.from_buffer("uint8_t[]", item.into, require_writable=True)
+        except (TypeError, BufferError, ValueError) as error:
+            raise errors.UsageError(f"not one contiguous writable buffer: {error}") from error
+        if len(view) != item.end - item.start:
+            raise errors.UsageError(
+                f"{len(view)} bytes are no place for the range's {item.end - item.start}"
+            )
+        self.keep.append(view)
+        return view
 
     def results(self) -> list[RangeDigest]:
         """Cut the out-buffers into one result for each range."""
