@@ -14,14 +14,17 @@
 struct call {
     const struct pyhash_range *ranges;
     size_t nranges;
-    const struct pyhash_kernel *kernel;
+    struct pyhash_kernels kernels;
     const struct pyhash_reader_ops *reader;
     unsigned nthreads;
     struct pyhash_control *control;
     uint64_t *first_span;        /* of each range, counted over all of them; one more at the end */
     uint64_t extent;             /* spans that a worker takes at a time */
     unsigned nslots;             /* files that a worker follows at a time */
-    uint64_t next;               /* span or range to be taken next; atomic */
+    int is_split;                /* files are followed and spans taken by different workers */
+    int is_into;                 /* all file ranges go to the caller's memory */
+    size_t max_view;             /* most bytes of one view; a whole number of spans */
+    uint64_t next_range, next_span; /* to be taken next; atomic */
     uint32_t failed;             /* set by the first failure; atomic */
     enum pyhash_status status;   /* of the first failure */
     struct pyhash_error error;
@@ -48,7 +51,8 @@ static int should_stop(struct call *call)
 static int run(struct call *call, struct pyhash_batch *batch)
 {
     struct pyhash_error error = { 0 };
-    uint64_t bytes = batch->bytes;
+    /* What is read twice is done when it has been followed, which takes longer. */
+    uint64_t bytes = call->is_split && batch->nstreams == 0 ? 0 : batch->bytes;
     enum pyhash_status status = pyhash_batch_run(batch, &error);
 
     if (status != PYHASH_OK)
@@ -93,7 +97,7 @@ struct extent {
 /* The piece that begins at span `span`: as long as extent, range and reader let it be. */
 static struct pyhash_piece next_piece(const struct call *call, uint64_t span, uint64_t end)
 {
-    size_t index = find_range(call, span), most = call->reader->max_view / PYHASH_SPAN_BYTES;
+    size_t index = find_range(call, span), most = call->max_view / PYHASH_SPAN_BYTES;
     const struct pyhash_range *range = &call->ranges[index];
     uint64_t last = call->first_span[index + 1] < end ? call->first_span[index + 1] : end;
     uint64_t nspans = last - span < most ? last - span : most;
@@ -106,7 +110,7 @@ static struct pyhash_piece next_piece(const struct call *call, uint64_t span, ui
 static struct extent take_extent(struct call *call)
 {
     const uint64_t total = call->first_span[call->nranges];
-    uint64_t first = __atomic_fetch_add(&call->next, call->extent, __ATOMIC_RELAXED);
+    uint64_t first = __atomic_fetch_add(&call->next_span, call->extent, __ATOMIC_RELAXED);
 
     if (first >= total)
         return (struct extent){ total, total };
@@ -166,7 +170,7 @@ static unsigned fill_slots(struct call *call, struct slot *slots, unsigned nslot
 
     for (unsigned s = 0; s < nslots; s++) {
         if (!slots[s].busy) {
-            uint64_t index = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED);
+            uint64_t index = __atomic_fetch_add(&call->next_range, 1, __ATOMIC_RELAXED);
 
             if (index >= call->nranges)
                 continue;
@@ -184,7 +188,7 @@ static int advance_slots(struct call *call, struct pyhash_batch *batch, struct s
 {
     size_t share = batch->views.capacity / PYHASH_SPAN_BYTES / busy * PYHASH_SPAN_BYTES;
 
-    share = share < call->reader->max_view ? share : call->reader->max_view;
+    share = share < call->max_view ? share : call->max_view;
     for (unsigned s = 0; s < nslots; s++) {
         struct slot *slot = &slots[s];
         const struct pyhash_range *range = &call->ranges[slot->index];
@@ -225,14 +229,16 @@ static void work(void *shared)
     enum pyhash_status status = PYHASH_ERR_MEMORY;
 
     if (batch) {
-        batch->kernel = call->kernel;
+        batch->kernels = &call->kernels;
+        batch->is_split = call->is_split;
         batch->reader = call->reader;
-        status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads);
+        status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads,
+                                   call->is_into);
     }
     if (status == PYHASH_OK) {
         if (call->nslots > 0)
             follow_files(call, batch);
-        else
+        if (call->nslots == 0 || call->is_split)
             take_extents(call, batch);
         /* What an error left in the batch is let go of unhashed. */
         batch->reader->release(&batch->views, &(unsigned){ 0 }, &none);
@@ -249,7 +255,8 @@ static enum pyhash_status check_range(const struct pyhash_range *range, struct p
 {
     if (range->start % PYHASH_SPAN_BYTES != 0 || range->end < range->start
         || range->end > INT64_MAX || (range->fd < 0 && !range->memory && range->end > 0)
-        || (range->file_digest && range->start != 0))
+        || (range->file_digest && range->start != 0)
+        || (range->into && (range->fd < 0 || (!range->span_nodes && !range->file_digest))))
         return PYHASH_ERR_ARGUMENT;
     return range->fd < 0 ? PYHASH_OK : pyhash_check_file(range->fd, range->end, error);
 }
@@ -260,11 +267,25 @@ static unsigned at_most(unsigned nthreads, uint64_t nparts)
     return nparts == 0 ? 1 : nparts < nthreads ? (unsigned)nparts : nthreads;
 }
 
+/* Fewer files than threads, whose digests cannot be shared out: let the other threads hash the
+ * spans. Both read the same bytes, so only where that costs no drive anything. */
+static int should_split(const struct call *call)
+{
+    int is_split = call->nranges < call->nthreads && call->reader != &pyhash_reader_direct;
+
+    for (size_t i = 0; i < call->nranges && is_split; i++) {
+        const struct pyhash_range *range = &call->ranges[i];
+
+        is_split = range->fd < 0 || pyhash_is_resident(range->fd, range->end);
+    }
+    return is_split;
+}
+
 /* Check every range, number its spans, and see whether files have to be followed. */
 static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
 {
     uint64_t spans = 0;
-    size_t ndigests = 0;
+    size_t ndigests = 0, nfiles = 0, ninto = 0;
 
     for (size_t i = 0; i < call->nranges; i++) {
         const struct pyhash_range *range = &call->ranges[i];
@@ -278,21 +299,42 @@ static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
         call->first_span[i] = spans;
         spans += range->span_nodes ? size / PYHASH_SPAN_BYTES + (size % PYHASH_SPAN_BYTES != 0) : 0;
         ndigests += range->file_digest != NULL;
+        nfiles += range->fd >= 0 && size > 0;
+        ninto += range->into != NULL && size > 0;
     }
     call->first_span[call->nranges] = spans;
-    if (ndigests != 0 && ndigests != call->nranges)
+    if ((ndigests != 0 && ndigests != call->nranges) || (ninto != 0 && ninto != nfiles))
         return PYHASH_ERR_ARGUMENT;
-    call->nthreads = at_most(call->nthreads, ndigests > 0 ? call->nranges : spans);
+    call->is_into = ninto > 0;
+    call->max_view = ninto > 0 ? PYHASH_SPAN_BYTES : call->reader->max_view;
+    call->is_split = ndigests > 0 && spans > 0 && ninto == 0 && should_split(call);
+    call->nthreads = at_most(call->nthreads, ndigests == 0 || call->is_split ? spans : call->nranges);
     if (ndigests > 0) {
         size_t share = (call->nranges + call->nthreads - 1) / call->nthreads;
+        int is_mixed = spans > 0 && share > pyhash_most_apart(&call->kernels);
+        unsigned lanes = pyhash_kernel_for(&call->kernels, is_mixed ? SIZE_MAX : share)->lanes;
 
-        call->nslots = share < call->kernel->lanes ? (unsigned)share : call->kernel->lanes;
+        call->nslots = share < lanes ? (unsigned)share : lanes;
     }
     /* At least four extents for each thread, or the last ones run alone. */
     call->extent = spans / (UINT64_C(4) * call->nthreads);
     call->extent = call->extent < 1 ? 1
                    : call->extent > PYHASH_BATCH_SPANS ? PYHASH_BATCH_SPANS : call->extent;
     return PYHASH_OK;
+}
+
+static int choose_kernels(struct pyhash_kernels *kernels, const struct pyhash_options *options)
+{
+    const uint32_t features = pyhash_cpu_features();
+
+    for (unsigned i = 0; i < PYHASH_MAX_LANES; i++) {
+        const char *name = options->kernel_for ? options->kernel_for[i] : options->kernel;
+
+        kernels->of[i] = pyhash_select_kernel(name, features);
+        if (!kernels->of[i])
+            return 0;
+    }
+    return 1;
 }
 
 PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *ranges,
@@ -308,12 +350,11 @@ PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *r
         return PYHASH_ERR_ARGUMENT;
     *error = (struct pyhash_error){ 0 };
     call.nthreads = options->threads > 0 ? options->threads : 1;
-    call.kernel = pyhash_select_kernel(options->kernel, pyhash_cpu_features());
     call.reader = pyhash_select_reader(options->reader, nranges > 0 ? ranges[0].fd : -1);
-    if (!call.kernel)
-        return PYHASH_ERR_KERNEL;
-    if (!call.reader)
+    if (!call.reader || (options->kernel && options->kernel_for))
         return PYHASH_ERR_ARGUMENT;
+    if (!choose_kernels(&call.kernels, options))
+        return PYHASH_ERR_KERNEL;
     call.first_span = calloc(nranges + 1, sizeof *call.first_span);
     if (!call.first_span)
         return PYHASH_ERR_MEMORY;

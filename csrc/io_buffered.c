@@ -15,6 +15,8 @@ static enum pyhash_status open_views(struct pyhash_views *views, size_t wanted, 
     views->nthreads = nthreads;
     views->capacity = wanted > PYHASH_SPAN_BYTES ? wanted : PYHASH_SPAN_BYTES;
     views->max_views = PYHASH_MAX_VIEWS;
+    if (views->is_into)
+        return PYHASH_OK;
     views->buffer = aligned_alloc(ALIGNMENT, views->capacity);
     return views->buffer ? PYHASH_OK : PYHASH_ERR_MEMORY;
 }
@@ -22,7 +24,7 @@ static enum pyhash_status open_views(struct pyhash_views *views, size_t wanted, 
 static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t offset, size_t size,
                                   struct pyhash_error *error)
 {
-    uint8_t *buffer = views->buffer + views->used;
+    uint8_t *buffer = views->is_into ? views->into : views->buffer + views->used;
     enum pyhash_status status = pyhash_read(buffer, fd, offset, size, 0, error);
 
     if (status != PYHASH_OK)

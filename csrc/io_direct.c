@@ -21,6 +21,9 @@
 #define MAX_SLOTS 8
 #define MIN_SLOTS 2
 #define ALL_SLOTS 24
+/* The same when the bytes go straight to the caller's memory: slots cost nothing then, and each
+ * holds one span only, so that it takes as many for two extents. */
+#define INTO_SLOTS 32
 
 enum slot_state { SLOT_FREE, SLOT_PENDING, SLOT_READ, SLOT_VIEWED };
 
@@ -29,20 +32,24 @@ struct slot {
     int fd;
     uint64_t offset;
     size_t size;
+    uint8_t *data;       /* where the bytes are, or will be */
     int result;          /* of the read: bytes, or a negative errno */
 };
 
 struct pyhash_direct {
     struct pyhash_ring ring;
-    uint8_t *buffer;     /* nslots times SLOT_BYTES */
+    uint8_t *buffer;     /* nslots times SLOT_BYTES; NULL: all goes into the caller's memory */
     unsigned nslots;
-    struct slot slots[MAX_SLOTS];
+    struct slot slots[INTO_SLOTS];
     int fd, direct_fd;   /* the last file, and the same file open with O_DIRECT; -1: none */
 };
 
-static uint8_t *slot_data(const struct pyhash_direct *direct, const struct slot *slot)
+/* Where the bytes of the next view belong that this slot is for. */
+static uint8_t *slot_data(const struct pyhash_views *views, const struct slot *slot)
 {
-    return direct->buffer + (size_t)(slot - direct->slots) * SLOT_BYTES;
+    const struct pyhash_direct *direct = views->direct;
+
+    return direct->buffer ? direct->buffer + (size_t)(slot - direct->slots) * SLOT_BYTES : views->into;
 }
 
 static struct slot *find_slot(struct pyhash_direct *direct, int fd, uint64_t offset)
@@ -106,10 +113,11 @@ static int direct_fd(struct pyhash_views *views, int fd)
     return direct->direct_fd;
 }
 
-/* O_DIRECT wants whole blocks; at the end of the file the read is short by itself. */
-static unsigned whole_blocks(size_t size)
+/* O_DIRECT wants whole blocks; at the end of the file the read is short by itself. Behind what is
+ * the caller's nothing may be written: there, pread adds the last ones. */
+static unsigned whole_blocks(const struct pyhash_direct *direct, size_t size)
 {
-    return (unsigned)((size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    return (unsigned)((direct->buffer ? size + ALIGNMENT - 1 : size) / ALIGNMENT * ALIGNMENT);
 }
 
 /* Start reading one view, if there is a slot and a way to. */
@@ -117,14 +125,15 @@ static struct slot *start_read(struct pyhash_views *views, int fd, uint64_t offs
 {
     struct pyhash_direct *direct = views->direct;
     struct slot *slot = free_slot(direct);
+    unsigned wanted = whole_blocks(direct, size);
     int from;
 
-    if (!slot || direct->ring.fd < 0)
+    if (!slot || direct->ring.fd < 0 || wanted == 0)
         return NULL;
     from = direct_fd(views, fd);
-    *slot = (struct slot){ SLOT_PENDING, fd, offset, size, 0 };
+    *slot = (struct slot){ SLOT_PENDING, fd, offset, size, slot_data(views, slot), 0 };
     if (from < 0
-        || pyhash_ring_read(&direct->ring, from, slot_data(direct, slot), whole_blocks(size), offset,
+        || pyhash_ring_read(&direct->ring, from, slot->data, wanted, offset,
                             (uint64_t)(slot - direct->slots)) != 0) {
         slot->state = SLOT_FREE;
         return NULL;
@@ -164,7 +173,8 @@ static struct slot *take_slot(struct pyhash_direct *direct)
 static size_t read_now(struct pyhash_views *views, uint8_t *data, int fd, uint64_t offset, size_t size)
 {
     int from = direct_fd(views, fd);
-    ssize_t n = from < 0 ? -1 : pread(from, data, whole_blocks(size), (off_t)offset);
+    unsigned wanted = whole_blocks(views->direct, size);
+    ssize_t n = from < 0 ? -1 : pread(from, data, wanted, (off_t)offset);
 
     return n < 0 ? 0 : (size_t)n;
 }
@@ -181,21 +191,23 @@ static enum pyhash_status acquire(struct pyhash_views *views, int fd, uint64_t o
         slot = start_read(views, fd, offset, size);
     if (slot && wait_for(direct, slot) == 0)
         done = slot->result < 0 ? 0 : (size_t)slot->result;
+    else if (slot && !direct->buffer)
+        slot = NULL; /* a late answer would change what has been hashed: no other way is safe */
     else if ((slot = take_slot(direct)) != NULL)
-        done = read_now(views, slot_data(direct, slot), fd, offset, size);
+        done = read_now(views, slot_data(views, slot), fd, offset, size);
     if (!slot) {
         error->os_errno = EIO;
         error->offset = offset;
         return PYHASH_ERR_READ;
     }
-    *slot = (struct slot){ SLOT_VIEWED, fd, offset, size, 0 };
-    status = pyhash_read(slot_data(direct, slot), fd, offset, size, done, error);
+    *slot = (struct slot){ SLOT_VIEWED, fd, offset, size, slot_data(views, slot), 0 };
+    status = pyhash_read(slot->data, fd, offset, size, done, error);
     if (status != PYHASH_OK) {
         slot->state = SLOT_FREE;
         return status;
     }
     views->view[views->nviews++] = (struct pyhash_view){
-        .data = slot_data(direct, slot), .size = size, .fd = fd, .offset = offset,
+        .data = slot->data, .size = size, .fd = fd, .offset = offset,
     };
     views->used += size;
     return PYHASH_OK;
@@ -231,15 +243,17 @@ enum pyhash_status pyhash_direct_open(struct pyhash_views *views)
         return PYHASH_OK;
     direct = calloc(1, sizeof *direct);
     nslots = nslots > MAX_SLOTS ? MAX_SLOTS : nslots < MIN_SLOTS ? MIN_SLOTS : nslots;
-    if (direct)
+    if (views->is_into)
+        nslots = INTO_SLOTS;
+    else if (direct)
         direct->buffer = aligned_alloc(ALIGNMENT, nslots * SLOT_BYTES);
-    if (!direct || !direct->buffer) {
+    if (!direct || (!direct->buffer && !views->is_into)) {
         free(direct);
         return PYHASH_ERR_MEMORY;
     }
     direct->nslots = nslots;
     direct->fd = direct->direct_fd = -1;
-    if (pyhash_ring_open(&direct->ring, MAX_SLOTS, direct->buffer, nslots * SLOT_BYTES) != 0)
+    if (pyhash_ring_open(&direct->ring, INTO_SLOTS, direct->buffer, nslots * SLOT_BYTES) != 0)
         views->notes |= PYHASH_NOTE_NO_URING;
     views->direct = direct;
     return PYHASH_OK;

@@ -64,8 +64,9 @@ int pyhash_ring_open(struct pyhash_ring *ring, unsigned entries, void *buffer, s
         return -1;
     }
     /* Saves the kernel pinning the pages for every read; refused where too little may be locked. */
-    ring->is_registered = syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_BUFFERS, &all, 1)
-                          == 0;
+    ring->is_registered = buffer
+                          && syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_BUFFERS, &all, 1)
+                                 == 0;
     return 0;
 }
 

@@ -20,7 +20,7 @@ struct pyhash_ring {
     size_t sq_bytes, cq_bytes, sqes_bytes;
 };
 
-/* Make a ring for `entries` reads at a time into [buffer, buffer + size). 0, or -1 where the
+/* Make a ring for `entries` reads at a time into [buffer, buffer + size); NULL: into anything. 0, or -1 where the
  * system has no io_uring or does not let us use it; the ring is then usable for nothing but
  * pyhash_ring_close. */
 int pyhash_ring_open(struct pyhash_ring *ring, unsigned entries, void *buffer, size_t size);

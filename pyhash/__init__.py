@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         hash_checkpoint,
         hash_file,
     )
+    from pyhash.loading import Loaded, load
     from pyhash.manifest import Release
     from pyhash.merkle import format_root, parse_root
     from pyhash.policy import Policy, PolicyFile
@@ -39,6 +40,7 @@ _HOMES = {
     "CheckpointDigest": "hashing",
     "DamagedRange": "errors",
     "Finding": "errors",
+    "Loaded": "loading",
     "Options": "hashing",
     "Policy": "policy",
     "PolicyFile": "policy",
@@ -54,6 +56,7 @@ _HOMES = {
     "hash_checkpoint": "hashing",
     "hash_file": "hashing",
     "parse_root": "merkle",
+    "load": "loading",
     "sign": "sign_checkpoint",
     "verify": "verify_checkpoint",
 }
@@ -63,6 +66,7 @@ __all__ = [
     "CheckpointDigest",
     "DamagedRange",
     "Finding",
+    "Loaded",
     "Options",
     "Policy",
     "PolicyFile",
@@ -77,6 +81,7 @@ __all__ = [
     "hash_buffer",
     "hash_checkpoint",
     "hash_file",
+    "load",
     "parse_root",
     "sign",
     "verify",

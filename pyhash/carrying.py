@@ -15,9 +15,9 @@ from pyhash import files, hashing
 from pyhash.errors import Finding, FormatError, UsageError
 from pyhash.findings import raise_findings
 from pyhash.manifest import Manifest, ShardEntry
-from pyhash.opening import inspect_signed
 from pyhash.policy import Policy
 from pyhash.receipts import Receipt, Store, bind, read_receipt
+from pyhash.signed_bundle import inspect_signed
 from pyhash.signed_tree import require_signed_nodes
 from pyhash.signing import Signer, Verifier
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from pyhash import atomic, errors, hashing, signing
 from pyhash.locations import check_keys_outside, places
-from pyhash.opening import inspect_signed
 from pyhash.policy import Policy, PolicyFile
+from pyhash.signed_bundle import inspect_signed
 from pyhash.verify_checkpoint import Verified, verify
 
 

@@ -32,10 +32,25 @@ def damaged_ranges(
     """
     if len(signed_nodes) != len(nodes) or shard_root(signed_nodes) != signed_root:
         return ()
-    return join_ranges(
-        DamagedRange(index * SPAN_BYTES, min((index + 1) * SPAN_BYTES, size))
-        for index in _differing(signed_nodes, nodes)
-    )
+    return differing_ranges(signed_nodes, nodes, 0, size)
+
+
+def differing_ranges(
+    signed_nodes: bytes | memoryview, nodes: bytes, start: int, end: int
+) -> tuple[DamagedRange, ...]:
+    """Compare the span nodes of one range of a shard with the signed ones.
+
+    Args:
+        signed_nodes: Nodes that have been folded to the signed root.
+        nodes: As many that were computed.
+        start: First byte of the range, a multiple of 1 MiB.
+        end: One past its last byte.
+
+    Returns:
+        Runs of damaged spans, cut at ``end``. Raises nothing.
+    """
+    offsets = (start + index * SPAN_BYTES for index in _differing(signed_nodes, nodes))
+    return join_ranges(DamagedRange(one, min(one + SPAN_BYTES, end)) for one in offsets)
 
 
 def join_ranges(spans: Iterable[DamagedRange]) -> tuple[DamagedRange, ...]:
@@ -69,10 +84,17 @@ def name_tensors(
     Returns:
         The same ranges; without names where the header is damaged or cannot be read.
     """
+    return with_tensors(ranges, files.read_at(path, descriptor), size, path)
+
+
+def with_tensors(
+    ranges: tuple[DamagedRange, ...], read_at: formats.ReadAt, size: int, path: str
+) -> tuple[DamagedRange, ...]:
+    """``name_tensors`` for bytes from anywhere."""
     if not ranges:
         return ranges
     try:
-        layout = formats.layout_of(files.read_at(path, descriptor), size, path)
+        layout = formats.layout_of(read_at, size, path)
     except CheckError:
         return ranges
     if ranges[0].start < layout.header_end:

@@ -55,7 +55,10 @@ def check_unchanged(verified: Verified) -> None:
     """
     verified = expect_verified(verified)
     now = files.list_checkpoint(
-        verified.location, hashing.ignorer(verified.ignored), own=verified.own
+        verified.location,
+        hashing.ignorer(verified.ignored),
+        own=verified.own,
+        links_within=verified.listing.links_within,
     )
     before = {file.path: file.identity for file in verified.listing.files}
     after = {file.path: file.identity for file in now.files}

@@ -225,10 +225,18 @@ def open_groups(
     listed: tuple[files.CheckpointFile, ...],
 ) -> Iterator[tuple[files.CheckpointFile, ...]]:
     """Cut a list of files into groups that can be open at once. Raises nothing."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    size = max(1, soft - _open_descriptors() - SPARE_DESCRIPTORS)
+    size = files_at_once()
     for start in range(0, len(listed), size):
         yield listed[start : start + size]
+
+
+def files_at_once() -> int:
+    """Return how many files a call may open and leave some for the rest of the process.
+
+    At least 1; raises nothing.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, soft - _open_descriptors() - SPARE_DESCRIPTORS)
 
 
 def _open_descriptors() -> int:

@@ -68,6 +68,13 @@ MAX_GGUF_STRING_BYTES = 1 << 26  # one string
 MAX_GGUF_ARRAY_ITEMS = 1 << 26  # items of one array
 MAX_GGUF_ARRAY_DEPTH = 4  # arrays of arrays
 
+# --- lists of other tools -------------------------------------------------------------------
+MAX_LIST_ENTRIES = 1_000_000  # lines of one list
+MAX_OCI_JSON_BYTES = 1 << 22  # manifest or index; what registries accept
+MAX_FLAT_MANIFEST_BYTES = 1 << 20  # six strings
+MAX_HUB_NOTE_BYTES = 1 << 12  # three short lines beside a downloaded file
+MAX_HUB_TREE_BYTES = 1 << 28  # a repository's list of files: a million at 256 bytes each
+
 # --- distribution -----------------------------------------------------------------------------
 MAX_LINKS_BYTES = 1 << 30  # a link set: a million files at a signed URL of 1 KiB each
 MAX_POINTER_BYTES = 1 << 12  # the pointer "latest"

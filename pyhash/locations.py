@@ -15,6 +15,8 @@ BUNDLE_SUFFIX, TREE_SUFFIX = ".sig", ".tree"  # beside a checkpoint that is one 
 PROVENANCE_NAME, PROOFS_NAME = "model.provenance.jsonl", "model.proofs.jsonl"
 PROVENANCE_SUFFIX, PROOFS_SUFFIX = ".provenance.jsonl", ".proofs.jsonl"
 
+# Where Hugging Face's downloader keeps its notes in a directory that it downloaded into.
+DOWNLOAD_METADATA = ".cache/huggingface"
 
 # Never part of the checkpoint that they stand in.
 OWN_NAMES = (BUNDLE_NAME, TREE_NAME, PROVENANCE_NAME, PROOFS_NAME)

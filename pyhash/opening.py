@@ -5,25 +5,21 @@ read. Verifying and verified loading both begin here, so that neither can leave 
 
 from __future__ import annotations
 
+import hashlib
 import os
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pyhash import closure, errors, files, hashing, limits, paths, signing
+from pyhash import closure, errors, files, hashing, paths, signing
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
-from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
-from pyhash.manifest import Manifest, load_statement
-from pyhash.policy import (
-    Policy,
-    PolicyFile,
-    Requirement,
-    check_requirements,
-    judge,
-    recall_release,
-)
+from pyhash.locations import DOWNLOAD_METADATA, OWN_NAMES, check_keys_outside, inside, places
+from pyhash.manifest import Manifest, ShardEntry
+from pyhash.policy import Policy, PolicyFile, check_requirements
+from pyhash.signed_bundle import inspect_signed
 from pyhash.signing import Identity
+
+EMPTY_DIGEST = hashlib.sha256().digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +66,8 @@ def open_checkpoint(
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
     cosignatures: Sequence[str | os.PathLike[str]] = (),
+    links_within: str | os.PathLike[str] | None = None,
+    accept_historical: bool = False,
 ) -> Opened:
     """Check the signature, list the directory, compare names and sizes, look where loaders are led.
 
@@ -81,6 +79,8 @@ def open_checkpoint(
         signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
         tree: The tree file; None: likewise.
         cosignatures: Further bundles over the same statement; every one of them must hold.
+        links_within: A directory that links to files may lead into; None: links are refused.
+        accept_historical: Also read bundles that model-signing wrote before version 1.1.
 
     Returns:
         What was found out.
@@ -91,15 +91,24 @@ def open_checkpoint(
         UsageError: The policy, or what it was read from, lies inside the checkpoint.
     """
     files.check_there(path)
+    policy.check_logged()
     check_keys_outside(path, policy.files)
     bundle_path, tree_path = places(path, signature, tree)
-    signed = inspect_signed(bundle_path, policy, location=path, cosignatures=cosignatures)  # 1, 2
+    signed = inspect_signed(  # 1, 2
+        bundle_path,
+        policy,
+        location=path,
+        cosignatures=cosignatures,
+        accept_historical=accept_historical,
+    )
     check_requirements(signed.requirements, bundle_path)
-    manifest = signed.manifest
-    ignored = ignored_paths(manifest, policy)
+    ignored = ignored_paths(signed.manifest, policy)
     ours = (bundle_path, tree_path, *(os.fspath(one) for one in cosignatures))
-    own = own_paths(manifest, [inside(path, name) for name in ours])
-    listing = files.list_checkpoint(path, hashing.ignorer(ignored), own=own)  # 3
+    own = own_paths(signed.manifest, [inside(path, name) for name in ours])
+    listing = files.list_checkpoint(  # 3
+        path, hashing.ignorer(ignored), own=own, links_within=links_within
+    )
+    manifest = _with_empty_files(signed.manifest, listing)
     raise_findings(compare_listing(manifest, listing))
     doubts = tuple(closure.check_closure(listing))  # 4
     return Opened(
@@ -139,163 +148,19 @@ def given_policy(
     return policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """What trusted signers signed, before anything is decided about it.
-
-    Attributes:
-        manifest: What was signed.
-        payload: The exact bytes of it.
-        key_hint: The trusted key that made the bundle's signature.
-        signers: Independent signers, each once.
-        requirements: What the policy requires, met or not.
-    """
-
-    manifest: Manifest
-    payload: bytes
-    key_hint: str
-    signers: tuple[Identity, ...]
-    requirements: tuple[Requirement, ...]
-
-
-def load_signed(
-    bundle_path: str,
-    policy: Policy,
-    *,
-    location: str | os.PathLike[str] = "",
-    cosignatures: Sequence[str | os.PathLike[str]] = (),
-) -> tuple[Manifest, str]:
-    """Steps 1 and 2: read the bundle strictly, check who signed it, and only then look inside.
-
-    Args:
-        bundle_path: The bundle.
-        policy: Whom to trust.
-        location: The checkpoint, where the policy does not say which one it is for.
-        cosignatures: Further bundles over the same statement; every one of them must hold.
-
-    Returns:
-        The manifest, and the hint of the key that signed it.
+def check_ignored(ignore: Sequence[str]) -> None:
+    """Refuse ignored paths that reach outside, or hold a pattern, or one string for a list of them.
 
     Raises:
-        UnsignedError: There is no bundle.
-        SignatureError: No trusted key signed it, or one of the co-signatures.
-        PolicyError: It is signed, but has expired, or is not what the policy accepts.
-        PolicyFileError: What was accepted before cannot be found out.
-        FormatError, LimitError, ReadError: It cannot be read, or is not what it should be.
+        UsageError: One of them does.
     """
-    signed = inspect_signed(bundle_path, policy, location=location, cosignatures=cosignatures)
-    check_requirements(signed.requirements, bundle_path)
-    return signed.manifest, signed.key_hint
-
-
-def inspect_signed(
-    bundle_path: str,
-    policy: Policy,
-    *,
-    location: str | os.PathLike[str] = "",
-    cosignatures: Sequence[str | os.PathLike[str]] = (),
-) -> Signed:
-    """Do all of ``load_signed`` but refuse what the policy does not accept: for explanations.
-
-    Args:
-        bundle_path, policy, location, cosignatures: As for ``load_signed``.
-
-    Returns:
-        What was signed, and what the policy requires of it.
-
-    Raises:
-        UnsignedError, SignatureError, PolicyFileError, FormatError, LimitError, ReadError: As
-            ``load_signed``.
-    """
-    return inspect_bundle(
-        read_bundle(bundle_path), bundle_path, policy, location=location, cosignatures=cosignatures
-    )
-
-
-def check_signed(
-    data: bytes,
-    bundle_path: str,
-    policy: Policy,
-    *,
-    location: str | os.PathLike[str] = "",
-    cosignatures: Sequence[str | os.PathLike[str]] = (),
-) -> tuple[Manifest, str]:
-    """Do all of ``load_signed`` for a bundle that has been fetched and is no file yet.
-
-    Args:
-        data: The bundle.
-        bundle_path: Where it came from, for messages.
-        policy, location, cosignatures: As for ``load_signed``.
-
-    Returns:
-        The manifest, and the hint of the key that signed it.
-
-    Raises:
-        SignatureError, PolicyError, PolicyFileError, FormatError, LimitError: As ``load_signed``.
-    """
-    bundle = signing.load_bundle(data, bundle_path)
-    signed = inspect_bundle(
-        bundle, bundle_path, policy, location=location, cosignatures=cosignatures
-    )
-    check_requirements(signed.requirements, bundle_path)
-    return signed.manifest, signed.key_hint
-
-
-def inspect_bundle(
-    bundle: signing.Bundle,
-    bundle_path: str,
-    policy: Policy,
-    *,
-    location: str | os.PathLike[str] = "",
-    cosignatures: Sequence[str | os.PathLike[str]] = (),
-) -> Signed:
-    """Do all of ``inspect_signed`` for a bundle that has been read. Raises as it does."""
-    if not policy.keys:
-        raise errors.PolicyError(f"{policy.rule} trusts nobody, so that nothing can be verified")
-    if len(cosignatures) > limits.MAX_COSIGNATURES:
-        raise errors.LimitError(
-            f"{len(cosignatures)} co-signatures, above the cap of {limits.MAX_COSIGNATURES}"
-        )
-    verified = signing.verify_envelope(bundle, policy.keys, path=bundle_path)
-    signers = [verified.signer]
-    for place in [os.fspath(one) for one in cosignatures]:
-        other = signing.verify_envelope(read_bundle(place), policy.keys, path=place)
-        if other.payload != verified.payload:
-            raise errors.SignatureError(f"{place}: over another statement than {bundle_path}")
-        signers.append(other.signer)
-    manifest = load_statement(verified.payload, path=bundle_path)
-    independent = signing.distinct_signers(signers)
-    requirements = judge(
-        policy,
-        manifest,
-        len(independent),
-        now=int(time.time()),
-        remembered=recall_release(policy, os.fspath(location)),
-    )
-    hint = verified.signer.fingerprint
-    return Signed(manifest, verified.payload, hint, independent, requirements)
-
-
-def read_bundle(bundle_path: str) -> signing.Bundle:
-    """Read a bundle strictly; nothing of it is checked.
-
-    Args:
-        bundle_path: The file.
-
-    Raises:
-        UnsignedError: There is no such file.
-        FormatError, LimitError, ReadError: It cannot be read, or is not what it should be.
-    """
-    try:
-        data = files.read_small(bundle_path, limits.MAX_BUNDLE_BYTES)
-    except errors.ReadError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            raise errors.UnsignedError(
-                f"{bundle_path}: no such file: this checkpoint is not signed, or its bundle lies"
-                " elsewhere (--signature)"
-            ) from error
-        raise
-    return signing.load_bundle(data, bundle_path)
+    if isinstance(ignore, str):
+        raise errors.UsageError("give ignored paths as a list, not as one string")
+    for one in ignore:
+        try:
+            paths.check_ignored_path(one)
+        except errors.FormatError as error:
+            raise errors.UsageError(f"cannot ignore this path: {error}") from error
 
 
 def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:
@@ -322,6 +187,22 @@ def _unsigned(manifest: Manifest, candidates: Sequence[str]) -> tuple[str, ...]:
     return tuple(unsigned)
 
 
+def _with_empty_files(manifest: Manifest, listing: files.Listing) -> Manifest:
+    """Take in files without bytes where the method of the bundle cannot sign them (OMS v1.0, method
+    ``shards``). They are there as listed, and the report says how many they are.
+    """
+    if not manifest.omits_empty or listing.is_single_file:
+        return manifest
+    signed = {shard.path for shard in manifest.shards}
+    empty = (
+        ShardEntry(file.path, 0, None, EMPTY_DIGEST)
+        for file in listing.files
+        if file.identity.size == 0 and file.path not in signed
+    )
+    shards = sorted((*manifest.shards, *empty), key=lambda shard: shard.path)
+    return replace(manifest, shards=tuple(shards))
+
+
 def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]:
     """Step 3: names and sizes, before any byte is hashed."""
     found = list(listing.strange)
@@ -338,8 +219,17 @@ def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]
             message = f"{file.identity.size} bytes instead of the signed {shard.size}"
             found.append(Finding("size", name, message, str(shard.size), str(file.identity.size)))
     for name in there.keys() - signed.keys():
-        found.append(Finding("unexpected", name, "not signed by anybody; remove it or sign again"))
+        found.append(Finding("unexpected", name, _advice_on_unsigned(name)))
     return found
+
+
+def _advice_on_unsigned(name: str) -> str:
+    if name.startswith(DOWNLOAD_METADATA + "/"):
+        return (
+            "not signed by anybody: a note that Hugging Face's downloader keeps beside the files;"
+            f" --ignore {DOWNLOAD_METADATA} leaves it out"
+        )
+    return "not signed by anybody; remove it or sign again"
 
 
 def _names(manifest: Manifest, listing: files.Listing) -> list[str]:

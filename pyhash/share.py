@@ -20,11 +20,11 @@ from pyhash.fetch.https import HttpsSource
 from pyhash.fetch.links import LinkSet
 from pyhash.locations import BUNDLE_NAME, OWN_NAMES
 from pyhash.manifest import Manifest
-from pyhash.opening import check_signed, load_signed
 from pyhash.policy import Policy
 from pyhash.pull.finding import find_release
 from pyhash.releases import POINTER_NAME, release_prefix
 from pyhash.s3_access import open_store, sign_url
+from pyhash.signed_bundle import check_signed, load_signed
 
 MAX_LIFETIME = timedelta(days=7)  # what S3 allows, and more than a link should live
 LEAST_SECRET_BYTES = 32

@@ -54,6 +54,7 @@ def sign(
     tree: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = (),
     file_digests: bool = True,
+    links_within: str | os.PathLike[str] | None = None,
     update: Update | None = None,
     receipts: Store | None = None,
     passphrase: signing.AskSecret | None = None,
@@ -74,6 +75,9 @@ def sign(
             Version control files of the top level always are (``paths.DEFAULT_IGNORED``).
         file_digests: Also compute and sign each file's plain SHA-256, so that every OMS tool can
             verify the bundle. Without, signing is faster and only pyhash can.
+        links_within: A directory, such as the root of a download cache, that links to files may
+            lead into: the file that a link leads to is signed under the link's name. None: links
+            are refused.
         update: Take digests over from the bundle that is there now instead of hashing: whose, and
             on what grounds; None: hash everything.
         receipts: Leave a receipt there, for the files that were hashed now or that an earlier
@@ -99,12 +103,14 @@ def sign(
         KeyboardInterrupt: Ctrl-C; nothing was written.
     """
     rules = policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
+    if rules is not None:
+        rules.check_logged()
     check_keys_outside(path, [*signing.key_files(key), *(rules.files if rules else ())])
     signer = signing.load_signer(key, passphrase=passphrase)
     bundle_path, tree_path = places(path, signature, tree)
     _check_targets(bundle_path, tree_path)
     ignored = _ignored([inside(path, name) for name in (bundle_path, tree_path)], ignore)
-    listing = files.list_checkpoint(path, hashing.ignorer(ignored))
+    listing = files.list_checkpoint(path, hashing.ignorer(ignored), links_within=links_within)
     raise_findings([*listing.strange])
     raise_findings(closure.check_closure(listing))
     carried: Mapping[int, tuple[Carried, hashing.ShardDigest]] = {}
@@ -234,5 +240,6 @@ def _manifest(
         listing.name,
         shards,
         ignore_paths=() if listing.is_single_file else ignored,
+        allow_symlinks=any(file.target is not None for file in listing.files),
         release=release,
     )

@@ -107,6 +107,8 @@ def verify(
     cosignatures: Sequence[str | os.PathLike[str]] = (),
     ignore: Sequence[str] = (),
     root: str | None = None,
+    links_within: str | os.PathLike[str] | None = None,
+    accept_historical: bool = False,
     guarantee: Guarantee = CONTENT,
     options: hashing.Options | None = None,
 ) -> Verified:
@@ -122,6 +124,11 @@ def verify(
             signers; every one of them must hold.
         ignore: Paths inside the checkpoint that may be there unsigned.
         root: The only checkpoint root to accept; None: any.
+        links_within: A directory, such as the root of a download cache, that links to files may
+            lead into: the file is what the link leads to. None: links are refused.
+        accept_historical: Also take bundles that model-signing wrote before version 1.1. Some of
+            their signatures are over an encoding that is not DSSE; only for bundles that are known
+            to be that old, until they have been signed again.
         guarantee: How the bytes are compared; the default hashes every one of them now.
         options: How to hash.
 
@@ -138,7 +145,13 @@ def verify(
     policy = given_policy(path, policy, keys, ignore, root)
     policy.check_guarantee(guarantee.name)
     opened = open_checkpoint(  # 1, 2, 3, 4
-        path, policy, signature=signature, tree=tree, cosignatures=cosignatures
+        path,
+        policy,
+        signature=signature,
+        tree=tree,
+        cosignatures=cosignatures,
+        links_within=links_within,
+        accept_historical=accept_historical,
     )
     compared = guarantee.compare(opened, options or hashing.Options())  # 5, 6, 7
     raise_findings(compared.findings)

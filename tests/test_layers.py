@@ -19,14 +19,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pyhash"
 ROWS: tuple[tuple[str, ...], ...] = (
     # L0
     ("errors", "limits"),
-    ("findings", "processors"),
+    ("digest_list", "findings", "processors"),
     # L1
     ("_native", "strict_json"),
-    ("merkle", "paths", "formats"),
+    ("merkle", "paths", "formats", "links"),
     # L2
     ("files", "locations", "atomic"),
     ("hashing", "credentials"),
-    ("digests", "span_hashing", "verity"),
+    ("digests", "range_digests", "span_hashing", "verity"),
     # L3
     ("manifest", "tree_file"),
     # L4
@@ -38,16 +38,19 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("policy",),
     # L6
     ("closure", "damage", "signed_tree"),
+    ("signed_bundle",),
     ("opening",),
     ("receipts",),
     ("guarantees", "carrying"),
-    ("sign_checkpoint", "verify_checkpoint"),
+    ("sign_checkpoint", "verify_checkpoint", "loading"),
     ("cosign_checkpoint",),
+    ("interchange",),
     # L7
-    ("gate", "difference", "s3_access", "releases"),
+    ("gate", "difference", "s3_access", "releases", "safetensors"),
     ("fetch",),
     ("pull", "push"),
     ("share", "store", "repair", "scrub"),
+    ("transformers", "vllm"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     ("benchmark",),

@@ -17,6 +17,7 @@ from pyhash.errors import Finding
 
 EXIT_CODES = {
     "verified": 0,
+    "matches": 0,
     "signed": 0,
     "ok": 0,
     "accepted": 0,

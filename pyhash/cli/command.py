@@ -79,17 +79,22 @@ def ignore_option(function: F) -> F:
     )(function)
 
 
-def public_keys_option(function: F) -> F:
+def public_keys_option(function: F, *, required: bool = True) -> F:
     """Add a verifier's ``--key`` to a command."""
     return click.option(
         "--key",
         "keys",
         multiple=True,
-        required=True,
+        required=required,
         type=PATH,
         metavar="K.pub",
         help="Public key to trust. Repeatable: any one of them may have signed.",
     )(function)
+
+
+def optional_keys_option(function: F) -> F:
+    """Add ``--key`` to a command that has another way to go; it must refuse having neither."""
+    return public_keys_option(function, required=False)
 
 
 def root_option(function: F) -> F:
@@ -98,4 +103,25 @@ def root_option(function: F) -> F:
         "--root",
         metavar="ROOT",
         help="Accept only the checkpoint with this root, as sign and hash print it.",
+    )(function)
+
+
+def links_option(function: F) -> F:
+    """Add ``--links-within`` to a command."""
+    return click.option(
+        "--links-within",
+        type=PATH,
+        metavar="DIR",
+        help="Take links to files inside this directory, such as the root of a download cache, for"
+        " the files. Default: links are refused.",
+    )(function)
+
+
+def historical_option(function: F) -> F:
+    """Add a verifier's ``--accept-historical`` to a command."""
+    return click.option(
+        "--accept-historical",
+        is_flag=True,
+        help="Also take bundles of model-signing before 1.1. Risk: some of their signatures are"
+        " over an encoding that can be confused with other signed data, and say less. Sign again.",
     )(function)

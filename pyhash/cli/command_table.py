@@ -22,6 +22,7 @@ COMMANDS = {
     "provenance": ("provenance", "Say, show and verify how a checkpoint came about."),
     "store": ("store", "Run a store, write its policies, audit its accesses."),
     "hash": ("hash", "Print the root of a checkpoint, or digests of files; check lists of them."),
+    "export": ("export", "Write the list of digests that another tool takes."),
     "policy": ("policy", "Explain what a policy file requires of a checkpoint."),
     "ls": ("ls", "List files and tensors from the headers, unverified."),
     "diff": ("diff", "Say what differs between two checkpoints or bundles."),

@@ -11,8 +11,8 @@ from pyhash import limits
 from pyhash.cli import output
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, ignore_option
-from pyhash.cli.digest_list import dump_line, escape_name, load_list
 from pyhash.cli.settings import Settings
+from pyhash.digest_list import dump_line, escape_name, load_list
 from pyhash.digests import ALGORITHMS, FileDigest, hash_files
 from pyhash.errors import Finding, UsageError
 

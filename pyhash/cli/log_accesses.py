@@ -9,7 +9,7 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
-from pyhash.cli.log_options import load_trust, trust_options
+from pyhash.cli.log_trust import load_trust, trust_options
 from pyhash.cli.settings import Settings
 
 

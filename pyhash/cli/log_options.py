@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options about logs that several commands share: whom to trust, and where accesses are recorded.
-
-``recorded`` is what makes an operation leave a trace, or not take place.
+"""Where accesses are recorded: the options, and what makes an operation leave a trace or not take
+place (``recorded``).
 """
 
 from __future__ import annotations
@@ -17,53 +16,11 @@ from pyhash.errors import CheckError, PyhashError, VerificationError
 
 if TYPE_CHECKING:
     from pyhash.access import AccessLog
-    from pyhash.log.checkpoint import TrustedLog
     from pyhash.policy import Policy
     from pyhash.verify_checkpoint import Verified
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-
-
-def trust_options(function: F) -> F:
-    """Add ``--log-key``, ``--witness`` and ``--quorum``: whom to believe about a log."""
-    function = click.option(
-        "--quorum",
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="How many witnesses must have co-signed. Default: all that are named.",
-    )(function)
-    function = click.option(
-        "--witness",
-        "witnesses",
-        multiple=True,
-        type=PATH,
-        metavar="W.vkey",
-        help="Public key of a witness. Repeatable.",
-    )(function)
-    return click.option(
-        "--log-key",
-        "log_key",
-        required=True,
-        type=PATH,
-        metavar="L.vkey",
-        help="Public key of the log, from somewhere else than the log itself.",
-    )(function)
-
-
-def load_trust(log_key: str, witnesses: tuple[str, ...], quorum: int | None) -> TrustedLog:
-    """Return what the trust options say.
-
-    Raises:
-        KeyFileError: A key cannot be read.
-        UsageError: A witness twice, or a quorum that cannot be met.
-    """
-    from pyhash.log.checkpoint import TrustedLog
-    from pyhash.log.note_keys import LOG, WITNESS, load_verifier
-
-    known = tuple(load_verifier(one, kind=WITNESS) for one in witnesses)
-    needed = len(known) if quorum is None else quorum
-    return TrustedLog(load_verifier(log_key, kind=LOG), known, needed)
 
 
 def access_log_options(function: F) -> F:
@@ -90,6 +47,18 @@ def open_log_option(log: str | None, log_key: str | None) -> AccessLog | None:
     from pyhash.access import open_access_log
 
     return open_access_log(log, log_key)
+
+
+def under_log(policy: Policy, log: AccessLog | None) -> Policy:
+    """Return a policy for an access that will be recorded in a log, if there is one.
+
+    Raises:
+        PolicyError: There is none, and the policy requires one, whatever its mode is.
+    """
+    if log is None:
+        policy.check_logged()
+        return policy
+    return policy.logged(log)
 
 
 def recorded(
@@ -149,7 +118,7 @@ def signed_root(model: str, policy: Policy, signature: str | None) -> Callable[[
 
     def claimed() -> bytes | None:
         from pyhash.locations import places
-        from pyhash.opening import inspect_signed
+        from pyhash.signed_bundle import inspect_signed
 
         bundle, _ = places(model, signature, None)
         return inspect_signed(bundle, policy, location=model).manifest.root

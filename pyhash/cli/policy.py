@@ -74,7 +74,8 @@ def _rule_lines(policy: Policy) -> list[Line]:
 def _look(lines: list[Line], trust: Trust, policy: Policy, model: str) -> Answer | None:
     """Add a line for each requirement; return the answer of the step that raised, if one did."""
     from pyhash.locations import places
-    from pyhash.opening import inspect_signed, open_checkpoint
+    from pyhash.opening import open_checkpoint
+    from pyhash.signed_bundle import inspect_signed
 
     def signature() -> None:
         bundle_path, _ = places(model, trust.signature, trust.tree)

@@ -63,7 +63,15 @@ def command(
         read = load_model_card(model_card)
         card = Description(step=read.step, materials=read.materials)
     with settings.hashing_options() as options:
-        flags = describe(step, datasets, params, builder, none, source, options)
+        flags = describe(
+            options,
+            step=step,
+            datasets=datasets,
+            params=params,
+            builder=builder,
+            none=none,
+            source=source,
+        )
         materials = tuple(find_material("parent", one, options) for one in parents)
         more = Description(materials=materials, started=started, finished=finished)
         stated = make_step(describe_checkpoint(model, options=options), merge(card, flags, more))

@@ -10,7 +10,7 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, public_keys_option
-from pyhash.cli.provenance_options import read_statements
+from pyhash.cli.provenance_reading import read_statements
 from pyhash.cli.settings import Settings
 
 

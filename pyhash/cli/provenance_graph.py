@@ -7,7 +7,7 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
-from pyhash.cli.provenance_options import lineage_key_option, read_statements
+from pyhash.cli.provenance_reading import lineage_key_option, read_statements
 from pyhash.cli.settings import Settings
 
 

@@ -56,7 +56,15 @@ def command(
     named = [one for one in datasets if one not in there]
     access_log = open_log_option(log, log_key)
     with settings.hashing_options() as options:
-        typed = describe(step, named, params, builder, none, source, options)
+        typed = describe(
+            options,
+            step=step,
+            datasets=named,
+            params=params,
+            builder=builder,
+            none=none,
+            source=source,
+        )
         read = [*(("parent", one) for one in inputs), *(("dataset", one) for one in there)]
         recorded = record_command(arguments, read, options=options)
         if recorded.exit_code != 0:

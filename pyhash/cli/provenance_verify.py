@@ -9,11 +9,13 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, public_keys_option
+from pyhash.cli.log_trust import load_trust
 from pyhash.cli.provenance_options import STEPS
 from pyhash.cli.settings import Settings
 from pyhash.errors import UsageError
 
 if TYPE_CHECKING:
+    from pyhash.provenance.lineage import Lineage
     from pyhash.signing import Verifier
 
 
@@ -50,7 +52,6 @@ def command(
     something else, one that stands twice, one by a key that may not make it.
     """
     from pyhash import locations, verify
-    from pyhash.cli.log_options import load_trust
     from pyhash.log.proof_file import load_proofs
     from pyhash.log.reader import open_log
     from pyhash.merkle import parse_root
@@ -61,7 +62,8 @@ def command(
 
     if log_key is None and (log or witnesses or quorum is not None):
         raise UsageError("--log, --witness and --quorum need --log-key")
-    locations.check_keys_outside(model, [one.partition("=")[2] for one in step_keys])
+    others = [one for one in (log_key, *witnesses) if one is not None]
+    locations.check_keys_outside(model, [*(one.partition("=")[2] for one in step_keys), *others])
     requirements = Requirements(
         Policy.from_key_files(keys).keys,
         _step_keys(step_keys),
@@ -83,6 +85,10 @@ def command(
     )
     if log is not None and requirements.log is not None:
         verify_complete(lineage, open_log(log, requirements.log), requirements)
+    return _answer(model, lineage)
+
+
+def _answer(model: str, lineage: Lineage) -> Answer:
     steps = [f"{one.step.step} of {one.step.name}" for one in lineage.statements]
     return Answer(
         "verified",

@@ -30,6 +30,7 @@ from pyhash.cli.log_options import (
     open_log_option,
     recorded,
     signed_root,
+    under_log,
 )
 from pyhash.cli.report import Report
 from pyhash.cli.settings import Settings
@@ -114,7 +115,7 @@ def _verify_and_start(
     trust.check_given()
     gate.find_command(arguments)
     guarantee = request.comparison.guarantee_to_start_behind(request.least)
-    policy = trust.policy_for(model)
+    policy = under_log(trust.policy_for(model), access_log)
     if policy.mode == OFF:
         reason = Answer("refused", "nothing was checked, because the rule's mode is off")
         recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")

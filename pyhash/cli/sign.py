@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering, bundle_options
-from pyhash.cli.log_options import access_log_options, record_signature, recorded, take_access_log
+from pyhash.cli.command import PATH, answering, bundle_options, links_option
+from pyhash.cli.log_options import (
+    access_log_options,
+    open_log_option,
+    record_signature,
+    recorded,
+    under_log,
+)
 from pyhash.cli.release import release_options, take_release
 from pyhash.cli.settings import Settings
 from pyhash.cli.signer_options import signer_options, take_signer
@@ -18,7 +25,8 @@ from pyhash.cli.terminal_text import amount
 from pyhash.cli.update_options import carried_lines, take_update, update_options
 
 if TYPE_CHECKING:
-    from pyhash.manifest import Release
+    from pyhash.manifest import Release, ShardEntry
+    from pyhash.sign_checkpoint import SignResult
 
 EXAMPLE = """\
 pyhash keygen publisher
@@ -31,6 +39,7 @@ pyhash sign my-model --key publisher.key --release 7 --expires 90d"""
 @click.argument("model", type=PATH)
 @click.option("--key", required=True, type=PATH, metavar="K.key", help="Private key to sign with.")
 @signer_options
+@links_option
 @bundle_options
 @click.option(
     "--no-file-digests",
@@ -57,6 +66,9 @@ def command(
     tree: str | None,
     ignore: tuple[str, ...],
     file_digests: bool,
+    links_within: str | None,
+    log: str | None,
+    log_key: str | None,
     policy: str | None,
     **parameters: Any,
 ) -> Answer:
@@ -66,14 +78,14 @@ def command(
     damage is. What every verifier would refuse, such as links, is refused here already.
     """
     from pyhash import sign
-    from pyhash.manifest import dump_release
-    from pyhash.merkle import format_root
     from pyhash.policy import PolicyFile
 
-    access_log = take_access_log(parameters)
     reference, passphrase = take_signer(key, parameters)
     release = take_release(parameters)
-    rules = None if policy is None else PolicyFile.read(policy)
+    access_log = open_log_option(log, log_key)
+    rules = None
+    if policy is not None:
+        rules = under_log(PolicyFile.read(policy).for_checkpoint(model), access_log)
 
     grounds, receipts = take_update(parameters).open()
     began = time.monotonic()
@@ -89,6 +101,7 @@ def command(
                 tree=tree,
                 ignore=ignore,
                 file_digests=file_digests,
+                links_within=links_within,
                 passphrase=passphrase,
                 release=release,
                 policy=rules,
@@ -99,7 +112,13 @@ def command(
             done=lambda result: {"root": result.root, "credential": result.key_hint},
         )
     record_signature(access_log, model, result.bundle_path)
-    seconds = time.monotonic() - began
+    return _answer(model, result, release, time.monotonic() - began)
+
+
+def _answer(model: str, result: SignResult, release: Release | None, seconds: float) -> Answer:
+    from pyhash.manifest import dump_release
+    from pyhash.merkle import format_root
+
     root = format_root(result.root)
     count = len(result.manifest.shards)
     return Answer(
@@ -115,6 +134,7 @@ def command(
             *_shown(release),
             *carried_lines(result.carried, count),
         ),
+        note=_note(result.manifest.shards),
         root=root,
         key=result.key_hint,
         files=count,
@@ -139,3 +159,16 @@ def _shown(release: Release | None) -> tuple[str, ...]:
     until = "never" if release.expires is None else format_time(release.expires)
     name = "" if release.name is None else f" of {release.name}"
     return (f"release    {number}{name}", f"expires    {until}")
+
+
+def _note(shards: Sequence[ShardEntry]) -> str:
+    """What a publisher may not have meant to sign."""
+    from pyhash.locations import DOWNLOAD_METADATA
+
+    count = sum(shard.path.startswith(DOWNLOAD_METADATA + "/") for shard in shards)
+    if not count:
+        return ""
+    return (
+        f"{count} of the signed files are notes of Hugging Face's downloader, which change with"
+        f" every download: --ignore {DOWNLOAD_METADATA} leaves them out"
+    )

@@ -41,7 +41,7 @@ def command(
     proxy: str | None,
 ) -> Answer:
     """Let the pointer under TUF in HOME lead to the release that MODEL was pushed as."""
-    from pyhash import files, limits, opening
+    from pyhash import files, limits, signed_bundle
     from pyhash.locations import places
     from pyhash.merkle import format_root
     from pyhash.policy import Policy
@@ -50,7 +50,7 @@ def command(
 
     bundle_path, _ = places(model, None, None)
     bundle = files.read_small(bundle_path, limits.MAX_BUNDLE_BYTES)
-    manifest, _ = opening.check_signed(bundle, bundle_path, Policy.from_key_files(trusted))
+    manifest, _ = signed_bundle.check_signed(bundle, bundle_path, Policy.from_key_files(trusted))
     if manifest.root is None:
         raise errors.UsageError(f"{model}: signed by another tool, without a root")
     target = open_target(home, network_of(credentials, ca, proxy))

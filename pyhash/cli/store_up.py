@@ -32,8 +32,17 @@ _POLL_SECONDS = 0.2
 )
 @click.argument("directory", type=PATH)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free one.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Of this machine; S3 over TLS listens there.",
+)
 @click.argument("child", nargs=-1, type=click.UNPROCESSED)
-def command(settings: Settings, *, directory: str, port: int, child: tuple[str, ...]) -> Answer:
+def command(
+    settings: Settings, *, directory: str, port: int, host: str, child: tuple[str, ...]
+) -> Answer:
     """Run a real S3 server in DIRECTORY on this machine, with TLS, a writer and a reader.
 
     Credentials are DIRECTORY/writer.toml and DIRECTORY/reader.toml; every access is taken down in
@@ -42,7 +51,7 @@ def command(settings: Settings, *, directory: str, port: int, child: tuple[str, 
     from pyhash.store.embedded import running_store
 
     signal.signal(signal.SIGTERM, _stop)
-    with running_store(directory, port=port) as store:
+    with running_store(directory, host=host, port=port) as store:
         _announce(store, settings)
         try:
             code = subprocess.run(child, check=False).returncode if child else _sleep(store)  # noqa: S603

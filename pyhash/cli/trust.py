@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pyhash.cli.command import PATH, ignore_option, located_options, root_option
+from pyhash.cli.command import (
+    PATH,
+    historical_option,
+    ignore_option,
+    links_option,
+    located_options,
+    root_option,
+)
 from pyhash.cli.identity_options import (
     IdentityOptions,
     identity_options,
@@ -34,6 +41,7 @@ class Trust:
         state: Directory that remembers releases; None: as the policy says.
         ignore, root: What a policy would say, where there is none.
         signature, tree, cosignatures: Where those files lie.
+        links_within, accept_historical: As the library has them.
         identities: Certificates and keyless identities to trust.
     """
 
@@ -45,6 +53,8 @@ class Trust:
     signature: str | None
     tree: str | None
     cosignatures: tuple[str, ...]
+    links_within: str | None
+    accept_historical: bool
     identities: IdentityOptions
 
     def check_given(self) -> None:
@@ -89,12 +99,14 @@ class Trust:
             "signature": self.signature,
             "tree": self.tree,
             "cosignatures": self.cosignatures,
+            "links_within": self.links_within,
+            "accept_historical": self.accept_historical,
         }
 
 
 def trust_options(function: F) -> F:
     """Add ``publisher_options`` and where bundle and tree file lie to a command."""
-    return publisher_options(located_options(function))
+    return publisher_options(located_options(historical_option(links_option(function))))
 
 
 def publisher_options(function: F) -> F:

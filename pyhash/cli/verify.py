@@ -16,10 +16,13 @@ from pyhash.cli.log_options import (
     recorded,
     signed_root,
     take_access_log,
+    under_log,
 )
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 from pyhash.cli.trust import take_trust, trust_options
+from pyhash.cli.unsigned_list import compare, list_options
+from pyhash.errors import UsageError
 
 if TYPE_CHECKING:
     from pyhash import Verified
@@ -33,17 +36,33 @@ pyhash verify my-model --key publisher.pub --sample 5%"""
 
 @answering("verify", example=EXAMPLE)
 @click.argument("model", type=PATH)
+@list_options
 @trust_options
 @guarantee_options
 @access_log_options
-def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
+def command(
+    settings: Settings, *, model: str, source: str | None, ignore_missing: bool, **parameters: Any
+) -> Answer:
     """Check every byte of MODEL, a directory or one file, against what a trusted key signed.
 
     Exit code 0: verified. 1: refused, the answer is no. 3: it could not be checked. Files that
     nobody signed are refused unless --ignore or the policy names them. A policy's mode changes
     nothing here: only run starts what does not verify, where a rule says so. The options that
     verify less than every byte now name the weaker guarantee in the report.
+
+    With --from, MODEL is compared with a list that nobody signed. That finds damage and proves no
+    publisher: the result is "matches", never "verified".
     """
+    if source is not None or ignore_missing:
+        taken = {name: parameters.pop(name) for name in ("ignore", "links_within")}
+        if source is None or any(parameters.values()):
+            raise UsageError(
+                "--from compares with an unsigned list: it takes --ignore, --ignore-missing and"
+                " --links-within, and nothing about signatures"
+            )
+        return compare(
+            settings, model, source, taken["ignore"], ignore_missing, taken["links_within"]
+        )
     from pyhash import verify
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root
@@ -52,7 +71,7 @@ def command(settings: Settings, *, model: str, **parameters: Any) -> Answer:
     guarantee = take_comparison(parameters).guarantee()
     trust = take_trust(parameters)
     with settings.hashing_options() as options:
-        policy = trust.policy_for(model)
+        policy = under_log(trust.policy_for(model), access_log)
         verified = recorded(
             access_log,
             "verify",

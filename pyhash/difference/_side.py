@@ -13,8 +13,8 @@ from pyhash.formats import Layout
 from pyhash.locations import BUNDLE_SUFFIX, TREE_SUFFIX, places
 from pyhash.manifest import Manifest, ShardEntry, build_manifest, load_statement
 from pyhash.merkle import shard_root
-from pyhash.opening import inspect_signed
 from pyhash.policy import Policy
+from pyhash.signed_bundle import inspect_signed
 from pyhash.signed_tree import load_signed_nodes
 from pyhash.signing import Verifier
 

@@ -12,7 +12,16 @@ from bisect import bisect_right
 from pyhash.formats import gguf, raw, safetensors
 from pyhash.formats._base import HEAD_BYTES, Format, Layout, ReadAt, TensorRange
 
-__all__ = ["FORMATS", "Format", "Layout", "ReadAt", "TensorRange", "layout_of", "tensors_in"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Layout",
+    "ReadAt",
+    "TensorRange",
+    "has_tensors",
+    "layout_of",
+    "tensors_in",
+]
 
 # The first that claims a file gets it; raw claims everything.
 FORMATS: tuple[Format, ...] = (
@@ -20,6 +29,10 @@ FORMATS: tuple[Format, ...] = (
     gguf,
     raw,
 )
+
+
+# Endings, in any case, of the files that tensors are loaded from.
+TENSOR_SUFFIXES = (".safetensors", ".gguf")
 
 
 def layout_of(read_at: ReadAt, size: int, path: str) -> Layout:
@@ -44,6 +57,11 @@ def layout_of(read_at: ReadAt, size: int, path: str) -> Layout:
     head = read_at(0, min(size, HEAD_BYTES))
     chosen = next(candidate for candidate in FORMATS if candidate.detect(path, head))
     return chosen.parse(read_at, size, path)
+
+
+def has_tensors(path: str) -> bool:
+    """Tell by its name whether a file is one that tensors are loaded from. Raises nothing."""
+    return path.lower().endswith(TENSOR_SUFFIXES)
 
 
 def tensors_in(layout: Layout, start: int, end: int) -> tuple[str, ...]:

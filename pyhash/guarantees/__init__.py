@@ -32,6 +32,7 @@ MEANINGS = {
     "receipt": "every byte was verified earlier on this host, and no file changed since",
     "sampled": "a stated part was hashed now, and nothing is known of the rest",
     "content": "every byte was hashed now; the files could change afterwards",
+    "loaded": "the bytes that were handed out were hashed where they are",
 }
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pyhash import damage, errors, files, hashing
+from pyhash import damage, errors, files, hashing, range_digests
 from pyhash.errors import Finding
 from pyhash.guarantees._base import Compared, Guarantee
-from pyhash.manifest import ShardEntry
+from pyhash.manifest import ShardEntry, SignedRange
 from pyhash.opening import Opened
 from pyhash.signed_tree import load_signed_nodes
 
@@ -33,10 +33,47 @@ def compare(opened: Opened, options: hashing.Options) -> Compared:
         KeyboardInterrupt: Ctrl-C; nothing is left running.
     """
     wrong, size = compare_shards(opened, range(len(opened.listing.files)), options)
-    return Compared((*wrong, *doubts_about(opened, wrong)), size)
+    return Compared((*wrong, *doubts_about(opened, wrong)), size, *_note(opened))
 
 
 CONTENT = Guarantee("content", compare)
+
+
+def _compare_ranges(
+    opened: Opened, numbers: Sequence[int], options: hashing.Options
+) -> tuple[list[Finding], int]:
+    """Steps 5 to 7 for a bundle of another tool that signed ranges, or digests of another kind."""
+    messages, expected = [], []
+    for index in numbers:
+        shard, file = opened.manifest.shards[index], opened.listing.files[index]
+        for one in shard.ranges or _whole(shard):
+            span = None if one.end is None else ((one.start, one.end),)
+            messages.append(range_digests.Message(index, (one.algorithm,), span))
+            expected.append((file, one))
+    actual = range_digests.hash_messages(opened.listing, messages, options=options)
+    wrong = []
+    for (file, one), found in zip(expected, actual, strict=True):
+        if found[one.algorithm] != one.digest:
+            end = file.identity.size if one.end is None else one.end
+            damaged = (errors.DamagedRange(one.start, end),) if one.end is not None else ()
+            digests = (one.digest.hex(), found[one.algorithm].hex())
+            where = f"other bytes than the signed ones in [{one.start}, {end})"
+            wrong.append(Finding("digest", file.path, where, *digests, damaged))
+    return wrong, sum(opened.listing.files[index].identity.size for index in numbers)
+
+
+def _whole(shard: ShardEntry) -> tuple[SignedRange, ...]:
+    """A file without bytes beside signed ranges: step 3 has found it there, see ``opening``."""
+    return (SignedRange(0, None, "sha256", shard.file_digest or b""),)
+
+
+def _note(opened: Opened) -> tuple[str, tuple[tuple[str, object], ...]]:
+    """What the signature does not speak of, where it is one over ranges."""
+    empty = [shard.path for shard in opened.manifest.shards if not shard.ranges]
+    if not empty or len(empty) == len(opened.manifest.shards):
+        return "", ()
+    text = f"{len(empty)} files without bytes, which the method of this bundle does not sign"
+    return text, (("unsigned_empty_files", empty),)
 
 
 def compare_shards(
@@ -55,8 +92,10 @@ def compare_shards(
     Raises:
         As ``compare``.
     """
-    digests = _hash(opened, numbers, options)  # 5, 6
     shards = opened.manifest.shards
+    if any(shard.ranges for shard in shards):
+        return _compare_ranges(opened, numbers, options)
+    digests = _hash(opened, numbers, options)  # 5, 6
     wrong = [
         (index, digest)
         for index, digest in zip(numbers, digests, strict=True)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the tiles of a log: whole under another name, then renamed; durable only when told.
+"""Writes the tiles of a log; they are durable only when told.
 
 Which entries there are is decided by the journal; here they only become files. Writing the same
-tile twice writes the same bytes. Raises OSError.
+tile twice writes the same bytes. What replaces something is whole under another name first, then
+renamed. A partial tile has a name of its own, which nobody reads before the checkpoint that needs
+it: it is written where it stands. Raises OSError.
 """
 
 from __future__ import annotations
@@ -43,16 +45,28 @@ class TileWriter:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o644)
         with open(descriptor, "wb") as file:
-            if data:
-                # A rename over a file whose blocks are not allocated yet makes ext4 write them
-                # out at once, which costs as much as fsync.
-                os.posix_fallocate(descriptor, 0, len(data))
+            # A rename over a file whose blocks are not allocated yet makes ext4 write them out at
+            # once, which costs as much as fsync.
+            os.posix_fallocate(descriptor, 0, len(data))
             file.write(data)
         try:
             os.rename(temporary, target)
         except FileNotFoundError:
             os.makedirs(os.path.dirname(target))
             os.rename(temporary, target)
+        self._written.append(path)
+
+    def _create(self, path: str, data: bytes) -> None:
+        """Write a file that nobody reads yet, or has read with these very bytes."""
+        target = os.path.join(self._directory, path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        try:
+            descriptor = os.open(target, flags, 0o644)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(target))
+            descriptor = os.open(target, flags, 0o644)
+        with open(descriptor, "wb") as file:
+            file.write(data)
         self._written.append(path)
 
     def write(self, leaves: Sequence[bytes], entries: Sequence[bytes]) -> None:
@@ -100,9 +114,12 @@ class TileWriter:
         return above
 
     def _tile(self, level: int | str, number: int, data: bytes, width: int) -> None:
-        self.put(tile_path(level, number, width), data)
-        if width == TILE_WIDTH:
-            self._filled.append((level, number))
+        path = tile_path(level, number, width)
+        if width < TILE_WIDTH:
+            self._create(path, data)
+            return
+        self.put(path, data)
+        self._filled.append((level, number))
 
 
 def _sync_file(path: str) -> None:

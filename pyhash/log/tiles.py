@@ -122,7 +122,8 @@ class TileReader:
             there = size >> (TILE_HEIGHT * level)
             width = min(TILE_WIDTH, there - number * TILE_WIDTH)
             tile = self.hashes(level, number, width)
-            return fold_nodes(tile[offset * DIGEST_BYTES : (offset + count) * DIGEST_BYTES])
+            found = tile[offset * DIGEST_BYTES : (offset + count) * DIGEST_BYTES]
+            return found if count == 1 else fold_nodes(found)
 
         return node
 

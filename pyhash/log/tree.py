@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Roots, inclusion proofs and consistency proofs of an RFC 6962 tree, over a source of nodes.
 
-Pure functions: where nodes come from (tiles, memory) is the caller's. Every digest is made by the
-engine through ``merkle``. Proofs are in the order of RFC 6962: from the leaf, or the old root, up.
+Pure functions: where nodes come from (tiles, memory) is the caller's, and that is where the engine
+folds many at once. Proofs are in the order of RFC 6962: from the leaf, or the old root, up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from pyhash import limits
 from pyhash.errors import LogError
-from pyhash.merkle import EMPTY_ROOT, fold_nodes
+from pyhash.merkle import EMPTY_ROOT, node_hash
 
 # (height, index) -> root of the leaves [index * 2**height, (index + 1) * 2**height)
 Nodes = Callable[[int, int], bytes]
@@ -37,7 +37,7 @@ def range_root(nodes: Nodes, start: int, end: int) -> bytes:
         height = count.bit_length() - 1
         return nodes(height, start >> height)
     middle = start + split(count)
-    return fold_nodes(range_root(nodes, start, middle) + range_root(nodes, middle, end))
+    return node_hash(range_root(nodes, start, middle), range_root(nodes, middle, end))
 
 
 def inclusion_proof(nodes: Nodes, index: int, size: int) -> tuple[bytes, ...]:
@@ -96,11 +96,11 @@ def verify_inclusion(
         if last == 0:
             raise LogError("the inclusion proof is too long")
         if here & 1 or here == last:
-            node = fold_nodes(sibling + node)
+            node = node_hash(sibling, node)
             while not here & 1 and here:
                 here, last = here >> 1, last >> 1
         else:
-            node = fold_nodes(node + sibling)
+            node = node_hash(node, sibling)
         here, last = here >> 1, last >> 1
     if last != 0 or node != root:
         raise LogError(f"the inclusion proof of entry {index} does not lead to the signed root")
@@ -149,11 +149,11 @@ def _fold_both(here: int, last: int, proof: Sequence[bytes]) -> tuple[bytes, byt
         if last == 0:
             raise LogError("the consistency proof is too long")
         if here & 1 or here == last:
-            before, after = fold_nodes(node + before), fold_nodes(node + after)
+            before, after = node_hash(node, before), node_hash(node, after)
             while not here & 1 and here:
                 here, last = here >> 1, last >> 1
         else:
-            after = fold_nodes(after + node)
+            after = node_hash(after, node)
         here, last = here >> 1, last >> 1
     if last != 0:
         raise LogError("the consistency proof is too short")

@@ -6,7 +6,7 @@ checkpoints that contradict each other:
 
 1. take the lock; read journal and checkpoint, and hold the one against the other
 2. write the entries into the journal, ``fdatasync``: from here on they are in the log
-3. write tiles and entry bundles, each under another name first
+3. write tiles and entry bundles, which readers look for only after step 4
 4. sign the checkpoint over all entries of the journal and rename it into place
 5. when a tile is full: make tiles and checkpoint durable, and begin a new journal
 
@@ -38,7 +38,7 @@ from pyhash.log.note_keys import NoteSigner
 from pyhash.log.publish import TileWriter
 from pyhash.log.tiles import TILE_WIDTH, TileReader
 from pyhash.log.tree import Nodes, range_root
-from pyhash.merkle import EMPTY_ROOT, fold_nodes, leaf_hashes
+from pyhash.merkle import EMPTY_ROOT, fold_nodes, leaf_hashes, node_hash
 
 JOURNAL = "journal"
 # What a journal may hold besides one batch: fewer than 256 entries, a record each, 128 bytes of
@@ -61,10 +61,11 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """The log under the lock: its journal, and the leaves of the entries in it."""
+    """The log under the lock: its journal, the leaves of the entries in it, the tiles before it."""
 
     journal: journals.Journal
     leaves: tuple[bytes, ...]
+    tiles: TileReader
 
     @property
     def size(self) -> int:
@@ -141,7 +142,7 @@ def _load_state(name: str, signer: NoteSigner) -> tuple[_State, VerifiedCheckpoi
     path = os.path.join(name, JOURNAL)
     data = files.read_small(path, limits.MAX_BATCH_BYTES + _MAX_REST_BYTES)
     journal = journals.load_journal(data, path)
-    state = _State(journal, tuple(leaf_hashes(journal.entries)))
+    state = _State(journal, tuple(leaf_hashes(journal.entries)), TileReader(name))
     path = os.path.join(name, CHECKPOINT)
     try:
         data = files.read_small(path, limits.MAX_NOTE_BYTES)
@@ -157,7 +158,7 @@ def _load_state(name: str, signer: NoteSigner) -> tuple[_State, VerifiedCheckpoi
             f" tiles and {len(state.leaves)} in its journal: entries were lost, or an old file was"
             " put back. Restore the log from a copy"
         )
-    if range_root(_nodes(name, state), 0, promised.size) != promised.root:
+    if _root(state, promised.size) != promised.root:
         raise LogError(f"{name}: its entries are not those that its checkpoint was signed over")
     return state, verified
 
@@ -182,7 +183,7 @@ def _write_journal(name: str, state: _State, entries: Sequence[bytes]) -> _State
     journal = journals.Journal(
         state.journal.base, (*state.journal.entries, *entries), end + len(record), 0
     )
-    return _State(journal, (*state.leaves, *leaf_hashes(entries)))
+    return _State(journal, (*state.leaves, *leaf_hashes(entries)), state.tiles)
 
 
 def _publish(name: str, signer: NoteSigner, state: _State) -> VerifiedCheckpoint:
@@ -190,7 +191,7 @@ def _publish(name: str, signer: NoteSigner, state: _State) -> VerifiedCheckpoint
     writer = TileWriter(name, state.journal.base)
     with writing(name):
         writer.write(state.leaves, state.journal.entries)
-    root = range_root(_nodes(name, state), 0, state.size)
+    root = _root(state, state.size)
     checkpoint = _publish_checkpoint(name, signer, state.size, root)
     if len(state.leaves) >= TILE_WIDTH:
         with writing(name):
@@ -216,10 +217,30 @@ def _publish_checkpoint(
     return VerifiedCheckpoint(checkpoint, note, ())
 
 
-def _nodes(name: str, state: _State) -> Nodes:
+def _root(state: _State, size: int) -> bytes:
+    """The root over the first ``size`` entries of the log under the lock."""
+    base, leaves = state.journal.base, state.leaves
+    rest = b"".join(leaves[: size - base])
+    if base == 0:
+        return fold_nodes(rest) if rest else EMPTY_ROOT
+    if size - base >= TILE_WIDTH:
+        return range_root(_nodes(state), 0, size)
+    # Fewer leaves than a tile has are one subtree, on the right of the full ones.
+    peaks, start, tiles = [], 0, state.tiles.nodes(base)
+    while start < base:
+        height = (base - start).bit_length() - 1
+        peaks.append(tiles(height, start >> height))
+        start += 1 << height
+    root = fold_nodes(rest) if rest else peaks.pop()
+    for peak in reversed(peaks):
+        root = node_hash(peak, root)
+    return root
+
+
+def _nodes(state: _State) -> Nodes:
     """Nodes of the log under the lock: from tiles before the journal, from memory behind it."""
     base, leaves = state.journal.base, state.leaves
-    tiles = TileReader(name).nodes(base)
+    tiles = state.tiles.nodes(base)
 
     def node(height: int, index: int) -> bytes:
         start, end = index << height, (index + 1) << height
@@ -227,7 +248,7 @@ def _nodes(name: str, state: _State) -> Nodes:
             return tiles(height, index)
         if start >= base:
             return fold_nodes(b"".join(leaves[start - base : end - base]))
-        return fold_nodes(node(height - 1, 2 * index) + node(height - 1, 2 * index + 1))
+        return node_hash(node(height - 1, 2 * index), node(height - 1, 2 * index + 1))
 
     return node
 

@@ -3,7 +3,8 @@
 
 Two statements are written and read: the OMS v1.0 statement with our part in its annotations, and
 the same without whole-file digests under a predicate type of our own. Statements of other OMS
-tools (method ``files``, SHA-256) are read too. Nothing here opens a file or checks a signature.
+tools (whole files or ranges, SHA-256 or BLAKE) are read too. Nothing here opens a file or checks a
+signature.
 """
 
 from pyhash.manifest._model import (
@@ -13,6 +14,7 @@ from pyhash.manifest._model import (
     STATEMENT_TYPE,
     Manifest,
     ShardEntry,
+    SignedRange,
     build_manifest,
 )
 from pyhash.manifest._reading import load_statement
@@ -36,6 +38,7 @@ __all__ = [
     "Manifest",
     "Release",
     "ShardEntry",
+    "SignedRange",
     "build_manifest",
     "check_path",
     "dump_release",

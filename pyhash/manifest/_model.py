@@ -26,21 +26,40 @@ DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
+class SignedRange:
+    """A digest of a run of bytes, as other OMS tools sign them instead of a plain SHA-256.
+
+    Attributes:
+        start: First byte.
+        end: One past the last byte; None: the end of the file, wherever that is.
+        algorithm: ``sha256``, ``blake2b`` or ``blake3``.
+        digest: The digest.
+    """
+
+    start: int
+    end: int | None
+    algorithm: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ShardEntry:
     """One signed file.
 
     Attributes:
         path: Path inside the checkpoint, ``/``-separated (see ``check_path``); ``"."`` only where
             ``Manifest.single_file`` says so.
-        size: Bytes; None in a bundle made by another OMS tool.
-        root: Shard root, 32 bytes; None exactly where ``size`` is.
+        size: Bytes; None in a bundle made by another OMS tool that signed whole files.
+        root: Shard root, 32 bytes; None in every bundle made by another OMS tool.
         file_digest: SHA-256 of the whole file, 32 bytes; None when it was left out at signing.
+        ranges: What another OMS tool signed instead: from byte 0 to the end, without a hole.
     """
 
     path: str
     size: int | None
     root: bytes | None
     file_digest: bytes | None
+    ranges: tuple[SignedRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +74,8 @@ class Manifest:
         predicate_type: ``OMS_PREDICATE_TYPE`` or ``PYHASH_PREDICATE_TYPE``.
         single_file: The only resource is named ``"."``: another tool signed one file, not a
             directory. (Ours names such a file by its basename, and this is False.)
+        allow_symlinks: Links were followed at signing, and their targets signed under their names.
+        omits_empty: Another tool signed ranges, and so said nothing about files without bytes.
         release: Which release it is, as far as the publisher says; None: nothing is said.
     """
 
@@ -64,6 +85,8 @@ class Manifest:
     ignore_paths: tuple[str, ...]
     predicate_type: str
     single_file: bool = False
+    allow_symlinks: bool = False
+    omits_empty: bool = False
     release: Release | None = None
 
 
@@ -72,6 +95,7 @@ def build_manifest(
     shards: Iterable[ShardEntry],
     *,
     ignore_paths: Iterable[str] = (),
+    allow_symlinks: bool = False,
     release: Release | None = None,
 ) -> Manifest:
     """Make the manifest of a checkpoint that has just been hashed. Pure, thread-safe.
@@ -81,6 +105,7 @@ def build_manifest(
         shards: Every file, in any order, all with ``size`` and ``root``; all with or all without
             ``file_digest``, which chooses the predicate type.
         ignore_paths: What was left out; written as given.
+        allow_symlinks: Links were followed.
         release: Which release it is; None: nothing is said about that.
 
     Returns:
@@ -102,6 +127,7 @@ def build_manifest(
         root=bytes(DIGEST_BYTES),
         ignore_paths=tuple(ignore_paths),
         predicate_type=OMS_PREDICATE_TYPE if with_digests else PYHASH_PREDICATE_TYPE,
+        allow_symlinks=allow_symlinks,
         release=release,
     )
     # Only what has been checked is hashed: the root of a path that is not UTF-8 does not exist.
@@ -116,6 +142,8 @@ def check_arguments(manifest: Manifest) -> None:
         raise ValueError(f"no such predicate type: {manifest.predicate_type!r}")
     if manifest.single_file:
         raise ValueError("a single file is signed under its basename")
+    if manifest.omits_empty or any(shard.ranges for shard in manifest.shards):
+        raise ValueError("ranges are read from other tools' bundles and never written")
     own = manifest.root is not None
     oms = manifest.predicate_type == OMS_PREDICATE_TYPE
     if not own and not oms:
@@ -177,9 +205,9 @@ def _root_of(shards: Iterable[ShardEntry]) -> bytes:
     )
 
 
-def oms_root(listed: Iterable[ShardEntry]) -> bytes:
-    """Digest over the file digests in the listed order; it binds no names (OMS v1.0, 6.5.1)."""
-    return hashlib.sha256(b"".join(shard.file_digest or b"" for shard in listed)).digest()
+def oms_root(listed: Iterable[bytes]) -> bytes:
+    """Digest over all digests in the listed order; it binds no names (OMS v1.0, 6.5.1)."""
+    return hashlib.sha256(b"".join(listed)).digest()
 
 
 def format_error(message: str, source: str | None) -> FormatError:

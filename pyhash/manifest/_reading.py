@@ -6,9 +6,8 @@ Hand ``load_statement`` only the payload of a ``VerifiedPayload``: nothing here 
 
 from __future__ import annotations
 
-import re
-
 from pyhash import limits
+from pyhash.manifest._historical import OLD_PREDICATE_TYPE, load_old_statement
 from pyhash.manifest._model import (
     FORMAT_NAME,
     OMS_PREDICATE_TYPE,
@@ -23,10 +22,17 @@ from pyhash.manifest._model import (
     oms_root,
 )
 from pyhash.manifest._release import Release, load_release
+from pyhash.manifest._serialization import (
+    DIGEST_BYTES,
+    Serialization,
+    load_digest,
+    load_range,
+    load_serialization,
+    merge_ranges,
+)
 from pyhash.strict_json import (
     JsonValue,
     expect_array,
-    expect_boolean,
     expect_fields,
     expect_integer,
     expect_object,
@@ -35,17 +41,16 @@ from pyhash.strict_json import (
     show,
 )
 
-_OLD_PREDICATE_TYPE = "https://model_signing/Digests/v0.1"
-_HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _SINGLE_FILE = "."  # how the reference tool names the only resource of a single-file model
 
 
-def load_statement(payload: bytes, *, path: str) -> Manifest:
+def load_statement(payload: bytes, *, path: str, accept_historical: bool = False) -> Manifest:
     """Read a statement strictly. Pure, thread-safe.
 
     Args:
         payload: The exact bytes that were signed; their signature has been checked.
         path: Where they came from, for messages.
+        accept_historical: Also read the statement of model-signing 0.2.
 
     Returns:
         The manifest, with shards in byte order of path whatever order they were listed in.
@@ -62,29 +67,36 @@ def load_statement(payload: bytes, *, path: str) -> Manifest:
         required=("_type", "subject", "predicateType", "predicate"),
     )
     _expect_word(statement["_type"], STATEMENT_TYPE, "_type", path)
+    if accept_historical and statement["predicateType"] == OLD_PREDICATE_TYPE:
+        return load_old_statement(statement, path)
     predicate_type = _load_predicate_type(statement["predicateType"], path)
     oms = predicate_type == OMS_PREDICATE_TYPE
     predicate = expect_fields(
         statement["predicate"], "the predicate", path, required=("resources", "serialization")
     )
-    ignore_paths = _load_serialization(predicate["serialization"], oms, path)
+    how = load_serialization(predicate["serialization"], oms, path)
     resources = expect_array(predicate["resources"], "resources", path)
     check_count(len(resources), path)
-    listed = [_load_resource(resource, oms, path) for resource in resources]
+    listed = [_load_resource(resource, oms, how, path) for resource in resources]
     name, signed_oms_root, root, release = _load_subject(statement["subject"], oms, path)
-    if signed_oms_root is not None and signed_oms_root != oms_root(listed):
+    if signed_oms_root is not None and signed_oms_root != oms_root(map(_digest_of, listed)):
         raise format_error("the root digest is not the root of the listed resources", path)
     if {shard.root is not None for shard in listed} != {root is not None}:
         raise format_error(
             f"{FORMAT_NAME} must be in the subject and all resources, or nowhere", path
         )
+    if root is not None and not how.is_ours:
+        raise format_error(f"{FORMAT_NAME} stands only beside the SHA-256 of whole files", path)
+    shards = merge_ranges(listed, how, path)
     manifest = Manifest(
         name=name,
-        shards=tuple(sorted(listed, key=lambda shard: shard.path)),
+        shards=tuple(sorted(shards, key=lambda shard: shard.path)),
         root=root,
-        ignore_paths=ignore_paths,
+        ignore_paths=how.ignore_paths,
         predicate_type=predicate_type,
-        single_file=root is None and [shard.path for shard in listed] == [_SINGLE_FILE],
+        single_file=root is None and [shard.path for shard in shards] == [_SINGLE_FILE],
+        allow_symlinks=how.allow_symlinks,
+        omits_empty=how.range_bytes is not None,
         release=release,
     )
     check_entries(manifest, path)
@@ -94,10 +106,10 @@ def load_statement(payload: bytes, *, path: str) -> Manifest:
 
 def _load_predicate_type(value: JsonValue, path: str) -> str:
     predicate_type = expect_string(value, "predicateType", path)
-    if predicate_type == _OLD_PREDICATE_TYPE:
+    if predicate_type == OLD_PREDICATE_TYPE:
         raise format_error(
-            f"an old form of the statement ({_OLD_PREDICATE_TYPE}, written by model-signing 0.2), "
-            "which this version does not read; have it signed again",
+            f"an old form of the statement ({OLD_PREDICATE_TYPE}, written by model-signing 0.2), "
+            "which is read only with --accept-historical; have it signed again",
             path,
         )
     if predicate_type not in (OMS_PREDICATE_TYPE, PYHASH_PREDICATE_TYPE):
@@ -123,31 +135,17 @@ def _load_subject(
         expect_fields(subject["digest"], where, path, required=(FORMAT_NAME,))
     digests = expect_object(subject.get("digest"), where, path)
     name = expect_string(subject.get("name"), "the subject's name", path)
-    signed = _load_digest(digests.get("sha256"), f"{where} (sha256)", path) if oms else None
+    signed = load_digest(digests.get("sha256"), f"{where} (sha256)", path) if oms else None
     own = FORMAT_NAME in digests
-    root = _load_digest(digests[FORMAT_NAME], f"{where} ({FORMAT_NAME})", path) if own else None
+    root = load_digest(digests[FORMAT_NAME], f"{where} ({FORMAT_NAME})", path) if own else None
     return name, signed, root, load_release(subject, not oms, path)
 
 
-def _load_serialization(value: JsonValue, oms: bool, path: str) -> tuple[str, ...]:
-    """Check how the statement was made; return the ignored paths."""
-    where = "serialization"
-    fields = expect_object(value, where, path)
-    # Method and digest first: what is not supported deserves a better answer than "unknown field".
-    words = {"method": "files", "hash_type": "sha256"} if oms else {"method": FORMAT_NAME}
-    for name, only in words.items():
-        _expect_word(fields.get(name), only, f"{where}.{name}", path)
-    required = (*words, "allow_symlinks") if oms else (*words, "ignore_paths")
-    expect_fields(fields, where, path, required=required, optional=("ignore_paths",))
-    if oms:
-        # Links that were followed are signed as plain files, and that is how they are compared.
-        expect_boolean(fields["allow_symlinks"], f"{where}.allow_symlinks", path)
-    where = f"{where}.ignore_paths"
-    ignored = expect_array(fields.get("ignore_paths", []), where, path)
-    return tuple(expect_string(item, where, path) for item in ignored)
+def _digest_of(entry: ShardEntry) -> bytes:
+    return entry.ranges[0].digest if entry.ranges else entry.file_digest or b""
 
 
-def _load_resource(value: JsonValue, oms: bool, path: str) -> ShardEntry:
+def _load_resource(value: JsonValue, oms: bool, how: Serialization, path: str) -> ShardEntry:
     """Read one resource; OMS allows fields beyond those that it names, our own type does not."""
     resource = expect_object(value, "a resource", path)
     if not oms:
@@ -156,25 +154,32 @@ def _load_resource(value: JsonValue, oms: bool, path: str) -> ShardEntry:
     where = f"the resource {show(name)}"
     digest = None
     if oms:
-        _expect_word(resource.get("algorithm"), "sha256", f"{where}: algorithm", path)
-        digest = _load_digest(resource.get("digest"), f"{where}: digest", path)
+        _expect_algorithm(resource.get("algorithm"), how, f"{where}: algorithm", path)
+        digest = load_digest(
+            *(resource.get("digest"), f"{where}: digest", path),
+            nbytes=DIGEST_BYTES[how.hash_type],
+        )
     notes = expect_object(resource.get("annotations", {}), f"{where}: annotations", path)
     if not oms:
         expect_fields(notes, f"{where}: annotations", path, required=(FORMAT_NAME,))
     if FORMAT_NAME not in notes:
+        if digest is not None and not how.is_ours:
+            return load_range(name, digest, how, path)
         return ShardEntry(name, None, None, digest)
     ours = expect_fields(
         notes[FORMAT_NAME], f"{where}: {FORMAT_NAME}", path, required=("size", "root")
     )
     size = expect_integer(ours["size"], f"{where}: size", path)
-    return ShardEntry(name, size, _load_digest(ours["root"], f"{where}: root", path), digest)
+    return ShardEntry(name, size, load_digest(ours["root"], f"{where}: root", path), digest)
 
 
-def _load_digest(value: JsonValue, where: str, path: str) -> bytes:
-    text = expect_string(value, where, path)
-    if _HEX_DIGEST.fullmatch(text) is None:
-        raise format_error(f"{where} is {show(text)}, not 64 lowercase hex digits", path)
-    return bytes.fromhex(text)
+def _expect_algorithm(value: JsonValue, how: Serialization, where: str, path: str) -> None:
+    word = expect_string(value, where, path)
+    if word not in how.algorithms():
+        expected = " or ".join(map(repr, how.algorithms()))
+        raise format_error(
+            f"{where} is {show(word)}, and not {expected} as serialization says", path
+        )
 
 
 def _expect_word(value: JsonValue, only: str, where: str, path: str) -> None:

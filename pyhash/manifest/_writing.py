@@ -43,8 +43,12 @@ def dump_statement(manifest: Manifest) -> bytes:
     digests: dict[str, JsonValue] = {}
     serialization: dict[str, JsonValue] = {"method": FORMAT_NAME}
     if manifest.predicate_type == OMS_PREDICATE_TYPE:
-        digests["sha256"] = oms_root(manifest.shards).hex()
-        serialization = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
+        digests["sha256"] = oms_root(shard.file_digest or b"" for shard in manifest.shards).hex()
+        serialization = {
+            "method": "files",
+            "hash_type": "sha256",
+            "allow_symlinks": manifest.allow_symlinks,
+        }
     if manifest.root is not None:
         digests[FORMAT_NAME] = manifest.root.hex()
     subject: dict[str, JsonValue] = {"name": manifest.name, "digest": digests}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, replace
+from typing import TYPE_CHECKING
 
 from pyhash import limits
 from pyhash.errors import FormatError, PolicyError, UsageError
@@ -13,6 +14,9 @@ from pyhash.merkle import DIGEST_BYTES, parse_root
 from pyhash.paths import check_ignored_path
 from pyhash.policy._signers import count_signers
 from pyhash.signing import Verifier, load_verifier
+
+if TYPE_CHECKING:
+    from pyhash.access import AccessLog
 
 ENFORCE, WARN, OFF = "enforce", "warn", "off"
 MODES = (ENFORCE, WARN, OFF)
@@ -41,6 +45,7 @@ class Policy:
         mode: ``enforce``; ``warn`` or ``off`` let ``pyhash run`` start what did not verify, and
             say so. ``verify`` enforces whatever this is.
         state: Directory that remembers the highest release seen; None: nothing is remembered.
+        require_log: Nothing may be done with the checkpoint that is not recorded in a log.
         rule: Which rule of which file this is, for people; empty without a file.
         location: The checkpoint that the rule was chosen for, an absolute path; empty without.
         files: What the policy was read from; none of it may lie in the checkpoint.
@@ -63,6 +68,7 @@ class Policy:
     rule: str = ""
     location: str = ""
     files: tuple[str, ...] = ()
+    require_log: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -131,6 +137,33 @@ class Policy:
                 f"the guarantee would be {guarantee!r}, and {self.rule or 'the policy'} accepts"
                 f" nothing weaker than {self.guarantee!r}"
             )
+
+    def check_logged(self) -> None:
+        """Refuse to go on where the access must be recorded and nobody has said where.
+
+        Raises:
+            PolicyError: Only ``logged`` lifts this.
+        """
+        if self.require_log:
+            raise PolicyError(
+                f"{self.rule or 'the policy'} requires that every access is recorded: name a log"
+                " (--log DIR)"
+            )
+
+    def logged(self, log: AccessLog) -> Policy:
+        """Return this policy for an access that will be recorded.
+
+        Args:
+            log: The log, open: it has been found that it can be written.
+
+        Raises:
+            UsageError: Not a log that ``pyhash.access.open_access_log`` opened.
+        """
+        from pyhash.access import AccessLog
+
+        if not isinstance(log, AccessLog):
+            raise UsageError(f"this takes an AccessLog, not a {type(log).__name__}")
+        return replace(self, require_log=False)
 
     def located(self, location: str, state: str | None = None) -> Policy:
         """Return this policy as that of one checkpoint.

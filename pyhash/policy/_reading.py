@@ -135,6 +135,7 @@ _RULE_KEYS = (
     "max-age",
     "release-name",
     "remember",
+    "require-log",
 )
 
 
@@ -161,6 +162,7 @@ def _load_rule(
             state=_remember(table, state),
             rule=where,
             files=(source, *files),
+            require_log=table.take("require-log", _boolean, False),
         )
     except (UsageError, FormatError) as error:
         table.refuse(str(error))

@@ -17,7 +17,6 @@ from pyhash.log.proof_file import verify_logged
 from pyhash.log.reader import LogReader
 from pyhash.provenance.requirements import Requirements
 from pyhash.provenance.statement import PREDICATE_TYPE, Step, load_step
-from pyhash.signing import Verifier
 from pyhash.strict_json import expect_object, load_json, show
 
 
@@ -27,7 +26,7 @@ class Statement:
 
     Attributes:
         step: What it says.
-        key: Hint of the key that signed; None: the bundle does not say, and nobody checked.
+        key: Who signed: hint of a key, or name of an identity; None: nobody checked.
         bundle: Exact bytes of the bundle.
     """
 
@@ -143,15 +142,13 @@ def _verify_line(line: bytes, requirements: Requirements, path: str) -> Statemen
     bundle = signing.load_bundle(line, path)
     verified = signing.verify_envelope(bundle, requirements.all_keys(), path=path)
     step = load_step(verified.payload, path=path)
-    if not _is_among(verified.key, requirements.keys_of(step.step)):
+    try:
+        verified = signing.verify_envelope(bundle, requirements.keys_of(step.step), path=path)
+    except SignatureError as error:
         raise SignatureError(
-            f"{path}: {_what(step)} is signed by {verified.key.hint}, who may not sign this step"
-        )
-    return Statement(step, verified.key.hint, line)
-
-
-def _is_among(key: Verifier, keys: Sequence[Verifier]) -> bool:
-    return any(key.hint == one.hint for one in keys)
+            f"{path}: {_what(step)} is signed by {verified.signer.name}, who may not sign this step"
+        ) from error
+    return Statement(step, verified.signer.name, line)
 
 
 def _by_subject(

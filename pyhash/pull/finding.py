@@ -12,6 +12,8 @@ from pyhash.manifest import Manifest
 from pyhash.merkle import parse_root
 from pyhash.releases import POINTER_NAME, load_pointer, release_prefix
 
+_MAY_BE_MISSING = 403
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -36,12 +38,19 @@ def find_release(source: Source, release: str | None) -> tuple[Place, bytes]:
     prefix = "" if release is None else release_prefix(parse_root(release))
     try:
         return Place(source, prefix), _fetch_bundle(source, prefix)
-    except errors.NotThereError:
-        if release is not None:
+    except errors.FetchError as error:
+        # S3 answers 403 for what is not there when the reader may not list, as it should not.
+        missing = isinstance(error, errors.NotThereError)
+        if release is not None or not (missing or error.status == _MAY_BE_MISSING):
             raise
+        refusal = error
     try:
         pointer = source.fetch_small(POINTER_NAME, limits.MAX_POINTER_BYTES)
-    except errors.NotThereError as error:
+    except errors.FetchError as error:
+        if not missing:
+            raise refusal from error
+        if not isinstance(error, errors.NotThereError):
+            raise
         raise errors.UnsignedError(
             f"{source.name}: neither a signed release (no {BUNDLE_NAME}) nor the home of releases"
             f" (no {POINTER_NAME})"

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from pyhash import errors, limits, opening, signed_tree, tree_file
+from pyhash import errors, limits, opening, signed_bundle, signed_tree, tree_file
 from pyhash.atomic import write_file
 from pyhash.fetch import Network, TufTrust, open_source
 from pyhash.findings import raise_findings
 from pyhash.hashing import Options
-from pyhash.locations import BUNDLE_NAME, TREE_NAME
+from pyhash.locations import BUNDLE_NAME, OWN_NAMES, TREE_NAME
 from pyhash.manifest import Manifest
 from pyhash.merkle import format_root
 from pyhash.policy import Policy, remember_release
@@ -133,7 +133,7 @@ def pull(
         else:
             first, bundle = find_trusted_release(sources[0], tuf)
         where = f"{first.name}: {first.prefix}{BUNDLE_NAME}"
-        manifest, key_hint = opening.check_signed(
+        manifest, key_hint = signed_bundle.check_signed(
             bundle, where, policy, location=target, cosignatures=cosignatures
         )
         quarantine = stack.enter_context(quarantine_for(target, bundle))
@@ -174,7 +174,9 @@ def _fetch(
     quarantine.check_space(to_come)
     moved = transfer.bytes_moved
     transfer.fetch(wanted, _reporter(options.hashing, moved + to_come))
-    names = [BUNDLE_NAME, *([TREE_NAME] if nodes else []), *(one.path for one in selection)]
+    own = _fetch_own(places[0], quarantine, {shard.path for shard in manifest.shards})
+    tree = [TREE_NAME] if nodes else []
+    names = [BUNDLE_NAME, *tree, *own, *(one.path for one in selection)]
     quarantine.keep_only(names)
     if not only:
         _check_whole(quarantine, policy, cosignatures, bool(nodes), options.hashing)
@@ -233,6 +235,25 @@ def _fetch_tree(
         f"no source has a tree file ({TREE_NAME}) that fits {format_root(manifest.root)}: files"
         " were compared whole, after they had arrived"
     )
+
+
+def _fetch_own(place: Place, quarantine: Quarantine, signed: Collection[str]) -> list[str]:
+    """Fetch what else of ours lies beside the signed files; each is checked by whoever uses it.
+
+    What cannot be had is left out: a policy that wants it will miss it.
+    """
+    found = []
+    for name in OWN_NAMES:
+        if name not in (BUNDLE_NAME, TREE_NAME, *signed):
+            try:
+                data = place.source.fetch_small(
+                    place.prefix + name, limits.MAX_PROVENANCE_FILE_BYTES
+                )
+            except (errors.FetchError, errors.LimitError):
+                continue
+            write_file(quarantine.place(name), data)
+            found.append(name)
+    return found
 
 
 def _check_whole(

@@ -7,9 +7,9 @@ file. Adding a method is one file here and one line in ``_METHODS``.
 
 from __future__ import annotations
 
+import importlib
 import os
 
-from pyhash.signing import certificate, ecdsa, pkcs11, sigstore
 from pyhash.signing._base import (
     KEY,
     AskSecret,
@@ -53,13 +53,14 @@ __all__ = [
     "verify_envelope",
 ]
 
-_METHODS = (
-    ecdsa.METHOD,
-    certificate.METHOD,
-    pkcs11.METHOD,
-    sigstore.METHOD,
-)
-_BY_SCHEME = {method.scheme: method for method in _METHODS}
+_DEFAULT_SCHEME = "file"
+# scheme -> module here that has it as ``METHOD``; imported when it is used, as most never are
+_METHODS = {
+    _DEFAULT_SCHEME: "ecdsa",
+    "certificate": "certificate",
+    "pkcs11": "pkcs11",
+    "sigstore": "sigstore",
+}
 
 
 def load_signer(
@@ -113,6 +114,12 @@ def key_files(reference: str | os.PathLike[str]) -> tuple[str, ...]:
 def _split(reference: str | os.PathLike[str]) -> tuple[SigningMethod, str]:
     text = os.fspath(reference)
     scheme, colon, rest = text.partition(":")
-    if isinstance(reference, str) and colon and scheme in _BY_SCHEME:
-        return _BY_SCHEME[scheme], rest
-    return ecdsa.METHOD, text  # a path, colons and all
+    if isinstance(reference, str) and colon and scheme in _METHODS:
+        return _method(scheme), rest
+    return _method(_DEFAULT_SCHEME), text  # a path, colons and all
+
+
+def _method(scheme: str) -> SigningMethod:
+    module = importlib.import_module(f"pyhash.signing.{_METHODS[scheme]}")
+    method: SigningMethod = module.METHOD
+    return method

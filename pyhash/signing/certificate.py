@@ -29,7 +29,7 @@ from pyhash.signing._base import (
 from pyhash.signing.certificate_path import check_leaf, find_path, is_issued_by, name_of
 from pyhash.signing.dsse import Envelope
 from pyhash.signing.ecdsa import PublicKey, public_key
-from pyhash.signing.key_files import pem_labels, read_key_file
+from pyhash.signing.pem_files import pem_labels, read_key_file
 from pyhash.signing.revocation import check_not_revoked
 from pyhash.strict_json import show
 
@@ -228,7 +228,7 @@ def load_certificates(name: str) -> list[x509.Certificate]:
         raise KeyFileError(
             f"{name}: {len(labels)} certificates, above the cap of {limits.MAX_CERTIFICATES}", name
         )
-    return _loaded(name, lambda: x509.load_pem_x509_certificates(pem))
+    return _loaded(name, lambda: [_read(one) for one in x509.load_pem_x509_certificates(pem)])
 
 
 def _load_list(name: str) -> x509.CertificateRevocationList:
@@ -259,16 +259,23 @@ def _loaded(name: str, load: Callable[[], T]) -> T:
         raise KeyFileError(f"{name}: cannot be decoded: {error}", name) from error
 
 
+def _read(found: x509.Certificate) -> x509.Certificate:
+    """Read all that is otherwise decoded lazily, and later, where nobody expects it to fail."""
+    _ = (found.not_valid_before_utc, found.not_valid_after_utc, found.extensions)
+    _ = (found.subject.rfc4514_string(), found.issuer.rfc4514_string())
+    return found
+
+
 def _parse(der: bytes) -> x509.Certificate:
-    """Decode a certificate out of a bundle, with all that is read lazily."""
+    """Decode a certificate out of a bundle."""
     from cryptography import x509
 
     try:
-        found = x509.load_der_x509_certificate(der)
-        _ = (found.subject, found.issuer, found.not_valid_before_utc, found.not_valid_after_utc)
-        _ = (found.subject.rfc4514_string(), found.issuer.rfc4514_string(), found.extensions)
+        found = _read(x509.load_der_x509_certificate(der))
     except (ValueError, x509.InvalidVersion, x509.DuplicateExtension) as error:
         raise SignatureError(f"a certificate in the bundle cannot be decoded: {error}") from None
+    if found.serial_number <= 0:  # RFC 5280, 4.1.2.2; revocation goes by this number
+        raise SignatureError("a certificate in the bundle has no positive serial number")
     return found
 
 

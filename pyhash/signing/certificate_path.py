@@ -3,7 +3,8 @@
 
 Whatever this does not understand is refused: critical extensions, name constraints, weak
 signatures. Web names play no part, so the checks are our own and not those of a browser; each
-signature is checked by ``cryptography``. Reads no file and knows no bundle.
+signature is checked by ``cryptography``. Reads no file and knows no bundle: certificates come here
+decoded to the end, so that nothing in them turns out to be damaged.
 """
 
 from __future__ import annotations
@@ -89,11 +90,8 @@ def check_leaf(certificate: x509.Certificate, when: datetime.datetime) -> None:
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """Return the subject for a message, escaped and cut. Raises nothing."""
-    try:
-        return show(certificate.subject.rfc4514_string() or "without a name")
-    except ValueError:
-        return "with an unreadable name"
+    """Return the subject for a message, escaped and cut. Raises nothing once it was read."""
+    return show(certificate.subject.rfc4514_string() or "without a name")
 
 
 def _candidates(
@@ -163,17 +161,13 @@ def _check_common(certificate: x509.Certificate, when: datetime.datetime) -> Non
 
     name = name_of(certificate)
     _check_time(certificate, when)
-    try:
-        extensions = certificate.extensions
-    except (ValueError, x509.DuplicateExtension) as error:
-        raise SignatureError(f"{name} has extensions that cannot be read: {error}") from None
     known = (
         x509.BasicConstraints,
         x509.KeyUsage,
         x509.ExtendedKeyUsage,
         x509.SubjectAlternativeName,
     )
-    for extension in extensions:
+    for extension in certificate.extensions:
         if isinstance(extension.value, x509.NameConstraints):
             raise SignatureError(f"{name} has name constraints, which are not checked here")
         if extension.critical and not isinstance(extension.value, known):

@@ -19,7 +19,7 @@ from pyhash import limits
 from pyhash.errors import KeyFileError, SignatureError, UsageError
 from pyhash.signing._base import KEY, AskSecret, Identity, Material, Sealed, SigningMethod
 from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope, pae
-from pyhash.signing.key_files import pem_labels, read_key_file, remove_file, write_new_file
+from pyhash.signing.pem_files import pem_labels, read_key_file, remove_file, write_new_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec

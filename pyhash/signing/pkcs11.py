@@ -19,7 +19,7 @@ from pyhash.errors import DependencyError, KeyFileError, SignatureError, UsageEr
 from pyhash.signing._base import KEY, AskSecret, Material, Sealed, SigningMethod
 from pyhash.signing.dsse import PAYLOAD_TYPE, pae
 from pyhash.signing.ecdsa import PublicKey, public_key
-from pyhash.signing.key_files import read_key_file
+from pyhash.signing.pem_files import read_key_file
 from pyhash.signing.pkcs11_uri import KeyUri, parse_uri
 
 if TYPE_CHECKING:
@@ -29,18 +29,21 @@ _DIGESTS = {"P-256": hashlib.sha256, "P-384": hashlib.sha384, "P-521": hashlib.s
 _COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66}
 
 
+# Being logged in belongs to a process and not to a session, so conversations take turns.
+_CONVERSATION = threading.Lock()
+
+
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """A private key in an open session with its token. Immutable, thread-safe.
+    """A private key in a token, which is spoken to for every signature. Immutable, thread-safe.
 
     Attributes:
         public_key: The matching public key.
     """
 
     public_key: PublicKey
-    _key: Any = field(repr=False, compare=False)
-    # A session is one conversation; PKCS #11 lets no two threads talk at once.
-    _lock: threading.Lock = field(repr=False, compare=False, default_factory=threading.Lock)
+    _uri: KeyUri = field(repr=False)
+    _pin: str = field(repr=False)
 
     @property
     def hint(self) -> str:
@@ -64,11 +67,11 @@ class TokenKey:
     def _sign(self, message: bytes) -> bytes:
         from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-        library = _library()
         curve = self.public_key.curve
         digest = _DIGESTS[curve](message).digest()
-        with self._lock, _token_errors(library, "the token does not sign"):
-            raw = self._key.sign(digest, mechanism=library.Mechanism.ECDSA)
+        with _session(self._uri, self._pin) as (library, session):
+            key = _only(session, _template(library, self._uri, "PRIVATE_KEY"), "private key")
+            raw = key.sign(digest, mechanism=library.Mechanism.ECDSA)
         length = _COORDINATE_BYTES[curve]
         if len(raw) != 2 * length:
             raise KeyFileError(f"the token made a signature of {len(raw)} bytes, not {2 * length}")
@@ -89,20 +92,12 @@ def load_signer(rest: str, passphrase: AskSecret | None = None) -> TokenKey:
         KeyFileError: No such library, token or key, or several; a wrong PIN; a key of another kind.
     """
     uri = parse_uri(rest)
-    library = _library()
-    what = f"the token of {uri.module}"
-    with _token_errors(library, what):
-        token = _find_token(library, uri)
-        session = token.open(user_pin=_pin(uri, passphrase))
-        attribute, kind = library.Attribute, library.ObjectClass
-        template = {
-            name: value
-            for name, value in ((attribute.LABEL, uri.label), (attribute.ID, uri.key_id))
-            if value is not None
-        }
-        private = _only(session, {**template, attribute.CLASS: kind.PRIVATE_KEY}, "private key")
-        public = _only(session, {**template, attribute.CLASS: kind.PUBLIC_KEY}, "public key")
-        return TokenKey(_public_key(public), private)
+    _library()  # said before anybody is asked for a PIN
+    pin = _read_pin(uri, passphrase)
+    with _session(uri, pin) as (library, session):
+        _only(session, _template(library, uri, "PRIVATE_KEY"), "private key")
+        public = _only(session, _template(library, uri, "PUBLIC_KEY"), "public key")
+        return TokenKey(_public_key(public), uri, pin)
 
 
 def load_verifier(rest: str) -> NoReturn:
@@ -125,14 +120,23 @@ def _library() -> ModuleType:
 
 
 @contextmanager
-def _token_errors(library: ModuleType, what: str) -> Iterator[None]:
-    """Turn the library's exceptions into ours; most carry no text but their name."""
+def _session(uri: KeyUri, pin: str) -> Iterator[tuple[ModuleType, Any]]:
+    """Log in, and out at the end; the library's exceptions, often without a text, become ours."""
+    library = _library()
     try:
-        yield
+        with _CONVERSATION, _find_token(library, uri).open(user_pin=pin) as session:
+            yield library, session
     except library.exceptions.PKCS11Error as error:
         name = type(error).__name__
         detail = str(error) or "no detail"
-        raise KeyFileError(f"{what}: {name}: {detail}") from error
+        raise KeyFileError(f"the token of {uri.module}: {name}: {detail}") from error
+
+
+def _template(library: ModuleType, uri: KeyUri, kind: str) -> dict[Any, Any]:
+    attribute = library.Attribute
+    found = {attribute.LABEL: uri.label, attribute.ID: uri.key_id}
+    found[attribute.CLASS] = library.ObjectClass[kind]
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _find_token(library: ModuleType, uri: KeyUri) -> Any:
@@ -159,7 +163,7 @@ def _only(session: Any, template: dict[Any, Any], what: str) -> Any:
     return found[0]
 
 
-def _pin(uri: KeyUri, passphrase: AskSecret | None) -> str:
+def _read_pin(uri: KeyUri, passphrase: AskSecret | None) -> str:
     if uri.pin_file is not None:
         secret = read_key_file(uri.pin_file, private=True).removesuffix(b"\n")
     elif passphrase is not None:

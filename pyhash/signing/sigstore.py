@@ -22,7 +22,7 @@ from pyhash.signing import references
 from pyhash.signing._base import SIGSTORE, AskSecret, Identity, Material, Sealed, SigningMethod
 from pyhash.signing.bundle import Bundle, dump_bundle, load_bundle
 from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope
-from pyhash.signing.key_files import read_key_file
+from pyhash.signing.pem_files import read_key_file
 from pyhash.strict_json import show
 
 SCHEME = "sigstore"

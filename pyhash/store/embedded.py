@@ -72,11 +72,14 @@ class EmbeddedStore:
 
 
 @contextmanager
-def running_store(directory: str | os.PathLike[str], *, port: int = 0) -> Iterator[EmbeddedStore]:
+def running_store(
+    directory: str | os.PathLike[str], *, host: str = HOST, port: int = 0
+) -> Iterator[EmbeddedStore]:
     """Start the server, make bucket and credentials if there are none, and stop it at the end.
 
     Args:
         directory: For everything of it; made if need be, closed to others.
+        host: Address of this machine that S3 listens on; everything else stays on loopback.
         port: Of S3; 0: one that is free.
 
     Yields:
@@ -89,9 +92,9 @@ def running_store(directory: str | os.PathLike[str], *, port: int = 0) -> Iterat
     """
     place = os.path.abspath(os.fspath(directory))
     weed = _find_server()
-    _prepare(place)
+    _prepare(place, host)
     ports = _free_ports(port)
-    endpoint = f"https://{HOST}:{ports['s3']}"
+    endpoint = f"https://{host}:{ports['s3']}"
     _write_credentials(place, endpoint)
     _write(place, "ports.json", json.dumps(ports))
     log_path, audit = os.path.join(place, "server.log"), os.path.join(place, "audit.jsonl")
@@ -99,7 +102,7 @@ def running_store(directory: str | os.PathLike[str], *, port: int = 0) -> Iterat
         config = {"fluent_host": HOST, "fluent_port": audit_port, "tag_prefix": "pyhash"}
         _write(place, "audit.json", json.dumps(config))
         process = subprocess.Popen(  # noqa: S603 - the program of the extra, no shell
-            [weed, *_arguments(ports)],
+            [weed, *_arguments(ports, host)],
             cwd=place,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -107,7 +110,7 @@ def running_store(directory: str | os.PathLike[str], *, port: int = 0) -> Iterat
             start_new_session=True,
         )
         try:
-            _wait_until_up(process, ports, log_path)
+            _wait_until_up(process, ports, host, log_path)
             _make_bucket(weed, ports, process, log_path)
             yield EmbeddedStore(
                 place,
@@ -137,15 +140,15 @@ def _find_server() -> str:
     return found
 
 
-def _prepare(place: str) -> None:
+def _prepare(place: str, host: str) -> None:
     """Make directory, certificates, identities and tokens, each unless it is there."""
     try:
         os.makedirs(os.path.join(place, "data"), mode=0o700, exist_ok=True)
         os.chmod(place, 0o700)
     except OSError as error:
         raise WriteError(f"{place}: {error.strerror}", place, error.errno) from error
-    if not os.path.exists(os.path.join(place, "cert.pem")):
-        _write_certificates(place)
+    if not os.path.exists(os.path.join(place, f"cert-{host}.pem")):
+        _write_certificates(place, host)
     if not os.path.exists(os.path.join(place, "identities.json")):
         _write_identities(place)
     if not os.path.exists(os.path.join(place, "security.toml")):
@@ -155,7 +158,7 @@ def _prepare(place: str) -> None:
         _write(place, "security.toml", "".join(sections) + "[access]\nui = false\n")
 
 
-def _write_certificates(place: str) -> None:
+def _write_certificates(place: str, host: str) -> None:
     try:
         import trustme
     except ImportError as error:
@@ -163,11 +166,11 @@ def _write_certificates(place: str) -> None:
             "trustme is not installed: pip install 'pyhash-checkpoint[store]'"
         ) from error
     authority = trustme.CA()
-    certificate = authority.issue_cert(HOST, "localhost")
+    certificate = authority.issue_cert(*dict.fromkeys((host, HOST, "localhost")))
     chain = b"".join(one.bytes() for one in certificate.cert_chain_pems)
     _write(place, "ca.pem", authority.cert_pem.bytes().decode("ascii"))
-    _write(place, "key.pem", certificate.private_key_pem.bytes().decode("ascii"))
-    _write(place, "cert.pem", chain.decode("ascii"))
+    _write(place, f"key-{host}.pem", certificate.private_key_pem.bytes().decode("ascii"))
+    _write(place, f"cert-{host}.pem", chain.decode("ascii"))
 
 
 def _write_identities(place: str) -> None:
@@ -218,16 +221,16 @@ def _free_ports(wanted: int) -> dict[str, int]:
     raise UsageError(f"no {len(names)} free ports on {HOST}")
 
 
-def _is_free(port: int) -> bool:
+def _is_free(port: int, host: str = HOST) -> bool:
     with socket.socket() as one:
         try:
-            one.bind((HOST, port))
+            one.bind((host, port))
         except OSError:
             return False
     return True
 
 
-def _arguments(ports: dict[str, int]) -> list[str]:
+def _arguments(ports: dict[str, int], host: str) -> list[str]:
     return [
         "server",
         "-dir=data",
@@ -237,21 +240,24 @@ def _arguments(ports: dict[str, int]) -> list[str]:
         "-volume.max=0",
         "-master.telemetry=false",
         "-s3",
+        f"-s3.ip.bind={host}",
         f"-s3.port={ports['s3']}",
         "-s3.port.https=0",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
-        "-s3.cert.file=cert.pem",
-        "-s3.key.file=key.pem",
+        f"-s3.cert.file=cert-{host}.pem",
+        f"-s3.key.file=key-{host}.pem",
         "-s3.config=identities.json",
         "-s3.auditLogConfig=audit.json",
     ]
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], ports: dict[str, int], log_path: str) -> None:
+def _wait_until_up(
+    process: subprocess.Popen[bytes], ports: dict[str, int], host: str, log_path: str
+) -> None:
     deadline = time.monotonic() + START_SECONDS
-    wanted = [*(ports[name] for name in _SERVER_NAMES), ports["filer"] + 10_000, ports["s3"]]
-    while any(map(_is_free, wanted)):
+    wanted = [*(ports[name] for name in _SERVER_NAMES), ports["filer"] + 10_000]
+    while any(map(_is_free, wanted)) or _is_free(ports["s3"], host):
         if process.poll() is not None or time.monotonic() > deadline:
             raise _down(log_path)
         time.sleep(_POLL_SECONDS)

@@ -112,8 +112,12 @@ class Stage:
 
     def run(self, *options: object) -> tuple[Finished, bool]:
         """``pyhash run`` under the publisher's key; tells also whether the child was started."""
+        return self.run_under("--key", self.trusted, *options)
+
+    def run_under(self, *options: object) -> tuple[Finished, bool]:
+        """``pyhash run`` with these options alone; tells also whether the child was started."""
         started = self.home / "started"
-        line = ("run", "--key", self.trusted, *options, self.model, "--", "touch", started)
+        line = ("run", *options, self.model, "--", "touch", started)
         finished = self.commands.run(*line, directory=self.home)
         was_started = started.exists()
         started.unlink(missing_ok=True)

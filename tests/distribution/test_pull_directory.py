@@ -69,7 +69,7 @@ def test_unsigned(own_release: Release, tmp_path: Path) -> None:
 
 
 def test_pinned_root(release: Release, tmp_path: Path) -> None:
-    policy = replace(release.policy, root=bytes(32))
+    policy = replace(release.policy, roots=(bytes(32),))
     with pytest.raises(errors.PolicyError):
         pull(str(release.model), tmp_path / "out", policy)
     assert left(tmp_path) == []

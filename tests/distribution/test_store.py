@@ -220,7 +220,8 @@ def test_nobody_answers(store: EmbeddedStore) -> None:
 def test_everything_is_closed_to_others(store: EmbeddedStore) -> None:
     place = Path(store.directory)
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
-    for name in ("writer.toml", "reader.toml", "identities.json", "key.pem", "security.toml"):
+    closed = ("writer.toml", "reader.toml", "identities.json", "security.toml")
+    for name in (*closed, "key-127.0.0.1.pem"):
         assert stat.S_IMODE((place / name).stat().st_mode) == 0o600
     pool = urllib3.PoolManager(retries=False)
     ports = json.loads((place / "ports.json").read_text())

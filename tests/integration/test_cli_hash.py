@@ -16,8 +16,8 @@ import blake3
 import pytest
 import xxhash
 
-from pyhash import errors
-from pyhash.cli import digest_list, group
+from pyhash import digest_list, errors
+from pyhash.cli import group
 from tests import reference
 from tests.support import checkpoints, command_line
 

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import pyhash
+from pyhash import errors
+from pyhash.access import open_access_log
+from pyhash.log.tiles import unpack_entries
+from pyhash.policy import PolicyFile
 from tests.support.answer_schema import check_object
 from tests.support.command_line import SHARD, Signed, flip_bit
 
@@ -160,3 +165,68 @@ def test_usage(logged: Signed, run: Run, line: tuple[str, ...]) -> None:
     code, out, _ = run(*line)
     expected = 3 if "init" in line else 2  # keys that exist are an error, not a misuse
     assert (code, out) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("warn", ["refused", "unverified"]), ("off", ["unverified"])]
+)
+def test_what_starts_unverified_is_recorded_without_a_root(
+    logged: Signed, run: Run, monkeypatch: pytest.MonkeyPatch, mode: str, expected: list[str]
+) -> None:
+    from pyhash import gate
+    from pyhash.errors import UsageError
+
+    def stop(*_: object) -> None:
+        raise UsageError("would have started")
+
+    monkeypatch.setattr(gate, "start_unverified", stop)
+    rule = f'version = 1\n[[rule]]\nname = "*"\nkeys = ["publisher.pub"]\nmode = "{mode}"\n'
+    if mode == "off":
+        rule = rule.replace('keys = ["publisher.pub"]\n', "")
+    Path("policy.toml").write_text(rule)
+    flip_bit(logged.shard, 5000)
+    line = ("run", "model", "--policy", "policy.toml", "--log", "access", "--", "true")
+    code, _, err = run(*line)
+    assert (code, "would have started" in err) == (2, True), err
+    assert run("log", "verify", "access", *TRUST)[0] == 0
+    place = Path(f"access/tile/entries/000.p/{len(expected)}")
+    events = unpack_entries(place.read_bytes(), len(expected), "entries")
+    found = [json.loads(one) for one in events]
+    assert [one["outcome"] for one in found] == expected
+    assert found[-1]["what"]["root"] is None
+
+
+@pytest.mark.parametrize("mode", ["enforce", "warn", "off"])
+def test_a_policy_that_requires_a_log(logged: Signed, run: Run, mode: str) -> None:
+    keys = "" if mode == "off" else 'keys = ["publisher.pub"]\n'
+    rule = f'version = 1\n[[rule]]\nname = "*"\n{keys}mode = "{mode}"\nrequire-log = true\n'
+    Path("policy.toml").write_text(rule)
+    line = ("model", "--policy", "policy.toml")
+    code, out, err = run("run", *line, "--", "touch", "started")
+    assert (code, out) == (1, "")
+    assert "requires that every access is recorded: name a log (--log DIR)" in err
+    assert not Path("started").exists()
+    assert run("run", *line, "--log", "nothing", "--", "touch", "started")[0] == 3
+    assert not Path("started").exists()
+    if mode == "off":
+        return
+    assert run("verify", *line)[0] == 1
+    assert run("verify", *line, "--log", "access")[0] == 0
+    sign = ("sign", *line, "--key", "publisher.key")
+    before = (logged.directory / "model" / "model.sig").read_bytes()
+    assert run(*sign)[0] == 1
+    assert (logged.directory / "model" / "model.sig").read_bytes() == before
+    assert run(*sign, "--log", "access")[0] == 0
+
+
+def test_the_library_does_not_forget_a_log_that_is_required(logged: Signed, run: Run) -> None:
+    rule = 'version = 1\n[[rule]]\nname = "*"\nkeys = ["publisher.pub"]\nrequire-log = true\n'
+    Path("policy.toml").write_text(rule)
+    policy = PolicyFile.read("policy.toml").for_checkpoint("model")
+    with pytest.raises(errors.PolicyError, match="every access is recorded"):
+        pyhash.verify("model", policy=policy)
+    with pytest.raises(errors.PolicyError, match="every access is recorded"):
+        pyhash.sign("model", "publisher.key", policy=policy)
+    with pytest.raises(errors.UsageError, match="an AccessLog, not a str"):
+        policy.logged("access")  # type: ignore[arg-type]
+    assert pyhash.verify("model", policy=policy.logged(open_access_log("access")))

@@ -162,3 +162,6 @@ def test_keys_inside_the_checkpoint(signed: Signed, run: Run) -> None:
     (signed.directory / "model" / "inside.key").write_bytes(Path("publisher.key").read_bytes())
     line = ("provenance", "add", "model", "--step", "train", "--key", "model/inside.key")
     assert run(*line)[0] == 2
+    (signed.directory / "model" / "log.vkey").write_bytes(b"")
+    for option in (("--step-key", "train=model/log.vkey"), ("--log-key", "model/log.vkey")):
+        assert run("provenance", "verify", "model", *PUBLIC, *option)[0] == 2

@@ -186,7 +186,12 @@ def test_what_cannot_be_checked_exits_with_3(
     ],
 )
 def test_whatever_is_raised_has_an_exit_code_and_one_line(
-    error: BaseException, code: int, message: str, run: Run, monkeypatch: pytest.MonkeyPatch
+    error: BaseException,
+    code: int,
+    message: str,
+    signed: Signed,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def verify(*_: object, **__: object) -> None:
         raise error

@@ -31,6 +31,7 @@ USAGES = (
     "decipher_only",
 )
 CA_USAGE = ("key_cert_sign", "crl_sign")
+NO_DIGEST = object()  # for keys whose algorithm has its own
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def make(
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     signer = issuer.key if issuer else key
-    return Holder(key, builder.sign(signer, digest or hashes.SHA256()))
+    chosen = None if digest is NO_DIGEST else digest or hashes.SHA256()
+    return Holder(key, builder.sign(signer, chosen))
 
 
 def ca(
@@ -133,6 +135,7 @@ def crl(
     end: datetime.datetime = NOW + DAY,
     more: Sequence[tuple[x509.ExtensionType, bool]] = (),
     signer: Any = None,
+    entry: tuple[x509.ExtensionType, bool] | None = None,
 ) -> bytes:
     """A revocation list, PEM."""
     builder = (
@@ -142,8 +145,10 @@ def crl(
         .next_update(end)
     )
     for serial in serials:
-        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(begin)
-        builder = builder.add_revoked_certificate(entry.build())
+        revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(begin)
+        if entry is not None:
+            revoked = revoked.add_extension(*entry)
+        builder = builder.add_revoked_certificate(revoked.build())
     for extension, critical in more:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(signer or issuer.key, hashes.SHA256()).public_bytes(Encoding.PEM)

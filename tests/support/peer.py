@@ -7,6 +7,7 @@ that was not tested must not look like interoperability. Imports nothing of pyha
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -111,4 +112,63 @@ def peer_verify(
     return run_model_signing(
         *("verify", "key", model, "--public_key", public, "--signature", signature),
         *options,
+    )
+
+
+_API_SCRIPT = """
+import json, sys
+import model_signing
+how = json.loads(sys.argv[1])
+hashing = model_signing.hashing.Config()
+if how["method"] == "files":
+    hashing.use_file_serialization(hashing_algorithm=how["algorithm"])
+else:
+    hashing.use_shard_serialization(
+        hashing_algorithm=how["algorithm"], shard_size=how["shard_size"]
+    )
+hashing.set_ignored_paths(paths=how["ignored"])
+config = model_signing.signing.Config()
+config.use_elliptic_key_signer(private_key=how["key"])
+config.set_hashing_config(hashing)
+config.sign(how["model"], how["signature"])
+"""
+
+
+def peer_sign_by_api(
+    model: Path,
+    keys: KeyPair,
+    signature: Path,
+    *,
+    method: str = "files",
+    algorithm: str = "sha256",
+    shard_size: int = 1_000_000_000,
+) -> None:
+    """Sign with the tool's library, which can do what its command line cannot.
+
+    Args:
+        method: ``files`` or ``shards``.
+        algorithm: ``sha256``, ``blake2`` or ``blake3``, in the library's words.
+        shard_size: Bytes of a range, for ``shards``.
+
+    Raises:
+        PeerMissing: The tool is not installed.
+        subprocess.CalledProcessError: It failed.
+    """
+    if not is_ready():
+        raise PeerMissing(f"the peer tool is not installed; in {REPOSITORY} run: {MAKE_COMMAND}")
+    how = {
+        "method": method,
+        "algorithm": algorithm,
+        "shard_size": shard_size,
+        "key": str(keys.private),
+        "model": str(model),
+        "signature": str(signature),
+        "ignored": [signature.name],
+    }
+    python = peer_program().with_name("python")
+    subprocess.run(
+        [str(python), "-c", _API_SCRIPT, json.dumps(how)],
+        capture_output=True,
+        check=True,
+        timeout=TIMEOUT_SECONDS,
     )

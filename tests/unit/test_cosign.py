@@ -10,7 +10,7 @@ import pytest
 from _signed import flip, statement_of, write_checkpoint, write_keys
 
 import pyhash
-from pyhash import cosign_checkpoint, errors, limits, opening
+from pyhash import cosign_checkpoint, errors, limits, signed_bundle
 from pyhash.cosign_checkpoint import cosign
 from pyhash.policy import Policy
 
@@ -137,9 +137,9 @@ def test_what_cannot_be_cosigned(stage: Stage) -> None:
 
 def test_bundle_that_is_swapped_meanwhile(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is co-signed is what was verified, not what lies there afterwards."""
-    real = opening.inspect_signed
+    real = signed_bundle.inspect_signed
 
-    def swapped(*arguments: object, **named: object) -> opening.Signed:
+    def swapped(*arguments: object, **named: object) -> signed_bundle.Signed:
         found = real(*arguments, **named)  # type: ignore[arg-type]
         manifest = dataclasses.replace(found.manifest, name="another")
         return dataclasses.replace(found, manifest=manifest)

@@ -19,11 +19,14 @@ from pyhash.signing import (
     PAYLOAD_TYPE,
     Bundle,
     Envelope,
+    Identity,
     Material,
+    distinct_signers,
     dump_bundle,
     load_bundle,
     load_verifier,
     sign_payload,
+    verify_cosignatures,
     verify_envelope,
 )
 from pyhash.signing.dsse import pae
@@ -204,3 +207,42 @@ def test_any_changed_byte(position: int, mask: int) -> None:
 @given(st.integers(0, len(_VECTOR)), st.integers(0, len(_VECTOR)), st.binary(max_size=8))
 def test_any_replaced_run(start: int, end: int, run: bytes) -> None:
     _check_changed(_VECTOR[:start] + run + _VECTOR[end:])
+
+
+# --- who counts -------------------------------------------------------------------------------
+
+
+def _signer(fingerprint: str, name: str, kind: str = "certificate", issuer: str = "CA") -> Identity:
+    return Identity(kind, name, fingerprint, issuer)
+
+
+@pytest.mark.parametrize(
+    ("signers", "count"),
+    [
+        ([], 0),
+        ([("1", "a"), ("2", "b")], 2),
+        ([("1", "a"), ("1", "a")], 1),
+        ([("1", "a"), ("1", "b")], 1),
+        ([("1", "a"), ("2", "a")], 1),
+        # Two that hang together through the third, in every order.
+        ([("1", "a"), ("2", "b"), ("1", "b")], 1),
+        ([("1", "b"), ("1", "a"), ("2", "b")], 1),
+        ([("1", "a"), ("1", "b"), ("2", "b")], 1),
+        ([("1", "a", "certificate", "X"), ("2", "a", "certificate", "Y")], 2),
+        ([("1", "1", "key", ""), ("1", "a")], 1),
+    ],
+)
+def test_each_signer_counts_once(signers: list[tuple[str, ...]], count: int) -> None:
+    assert len(distinct_signers([_signer(*one) for one in signers])) == count
+
+
+def test_cosignatures() -> None:
+    bundles = [sign_payload(b"payload", one) for one in (_SIGNER, _STRANGER, _SIGNER)]
+    keys = [_SIGNER.public_key, _STRANGER.public_key]
+    found = verify_cosignatures(b"payload", bundles, keys)
+    assert {one.fingerprint for one in found} == {_SIGNER.hint, _STRANGER.hint}
+    assert len(found) == 2
+    with pytest.raises(SignatureError, match=r"signature 2.*not trusted"):
+        verify_cosignatures(b"payload", bundles, keys[:1])
+    with pytest.raises(SignatureError, match="signature 2: over another statement"):
+        verify_cosignatures(b"payload", [bundles[0], sign_payload(b"x", _STRANGER)], keys)

@@ -135,7 +135,7 @@ def test_key_files(tmp_path: Path) -> None:
     assert note_keys.load_signer(private, kind=LOG).verifier == LOG_KEY.verifier
     assert note_keys.load_verifier(public, kind=LOG) == LOG_KEY.verifier
     assert Path(private).stat().st_mode & 0o777 == 0o600
-    assert LOG_KEY.text.rsplit("+")[-1] not in repr(LOG_KEY)
+    assert LOG_KEY.text.split("+", 4)[4] not in repr(LOG_KEY)
     with pytest.raises(KeyFileError, match="never overwritten"):
         note_keys.write_note_keys(LOG_KEY, str(tmp_path / "log"))
     with pytest.raises(KeyFileError, match="cannot be written"):

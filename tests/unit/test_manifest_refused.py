@@ -72,7 +72,10 @@ _BOTH_FORMS_REFUSED: dict[str, tuple[Callable[[Json], None], str]] = {
     "resource is no object": (put("a", *FIRST), "a resource is a string"),
     "resource without a name": (pop(*FIRST, "name"), "name"),
     "resource name is no string": (put(1, *FIRST, "name"), "name of a resource is an integer"),
-    "shards": (put("shards", *SERIALIZATION, "method"), "method is 'shards'; this version"),
+    "shards": (
+        put("shards", *SERIALIZATION, "method"),
+        "method is 'shards'|only beside the SHA-256",
+    ),
     "no method": (pop(*SERIALIZATION, "method"), "method"),
     "serialization is no object": (put("files", *SERIALIZATION), "serialization is a string"),
     "ignore_paths is no array": (put("a", *SERIALIZATION, "ignore_paths"), "is a string"),
@@ -148,8 +151,14 @@ _OMS_REFUSED = {
     "no algorithm": (pop(*FIRST, "algorithm"), "algorithm is null"),
     "algorithm in capitals": (put("SHA-256", *FIRST, "algorithm"), "algorithm is 'SHA-256'"),
     "algorithm downgraded": (put("md5", *FIRST, "algorithm"), "algorithm is 'md5'"),
-    "blake3": (put("blake3", *SERIALIZATION, "hash_type"), "hash_type is 'blake3'; this version"),
-    "blake2b": (put("blake2b", *SERIALIZATION, "hash_type"), "hash_type is 'blake2b'"),
+    "blake3": (
+        put("blake3", *SERIALIZATION, "hash_type"),
+        "algorithm is 'sha256', and not 'blake3'",
+    ),
+    "blake2b": (
+        put("blake2b", *SERIALIZATION, "hash_type"),
+        "algorithm is 'sha256', and not 'blake2b'",
+    ),
     "no hash_type": (pop(*SERIALIZATION, "hash_type"), "hash_type is null"),
     "shard_size": (put(1000, *SERIALIZATION, "shard_size"), "unknown field 'shard_size'"),
     "no allow_symlinks": (pop(*SERIALIZATION, "allow_symlinks"), "no field 'allow_symlinks'"),

@@ -118,6 +118,17 @@ def test_remembered() -> None:
     assert unmet(None, **memory) == ["remembered"]
 
 
+def test_another_root_is_said_only_where_there_is_one() -> None:
+    policy = replace(POLICY, state="/s")
+    for counter, root, said in ((6, b"\1" * 32, False), (7, b"\1" * 32, True), (7, None, False)):
+        manifest = replace(OURS, release=Release(NOW, counter))
+        memory = Remembered(7, root, NOW)
+        found = judge(policy, manifest, 1, now=NOW, remembered=memory)
+        (message,) = [one.message for one in found if one.name == "remembered"]
+        assert message.endswith(", with another root") == said
+        assert f"it is release {counter}" in message
+
+
 def test_nothing_remembered_yet() -> None:
     assert unmet(Release(NOW, 0), state="/s") == []
     assert unmet(Release(NOW), state="/s") == ["remembered"]

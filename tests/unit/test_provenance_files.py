@@ -244,6 +244,15 @@ def test_caps_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     place.write_bytes(b"1\n2\n3\n")
     with pytest.raises(LimitError):
         store.load_lines(place)
+    place.write_bytes(b"1\n2\n")
+    monkeypatch.setattr(limits, "MAX_PROVENANCE_FILE_BYTES", 4)
+    assert store.load_lines(place) == (b"1", b"2")
+    monkeypatch.setattr(limits, "MAX_PROVENANCE_FILE_BYTES", 3)
+    with pytest.raises(LimitError):
+        store.load_lines(place)
+    place.unlink()
+    with pytest.raises(LimitError):
+        store.add_lines(place, [b"abc"])
 
 
 # --- flat manifests ---------------------------------------------------------------------------

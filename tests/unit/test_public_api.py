@@ -25,6 +25,7 @@ PUBLIC = [
     "CheckpointDigest",
     "DamagedRange",
     "Finding",
+    "Loaded",
     "Options",
     "Policy",
     "PolicyFile",
@@ -39,6 +40,7 @@ PUBLIC = [
     "hash_buffer",
     "hash_checkpoint",
     "hash_file",
+    "load",
     "parse_root",
     "sign",
     "verify",
@@ -255,6 +257,8 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "cosignatures",
         "ignore",
         "root",
+        "links_within",
+        "accept_historical",
         "guarantee",
         "options",
     ]
@@ -279,6 +283,7 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "rule",
         "location",
         "files",
+        "require_log",
     ]
 
 

@@ -15,7 +15,7 @@ import pytest
 from _signed import SHARD, SPAN, flip, write_checkpoint, write_keys
 
 import pyhash
-from pyhash import errors, hashing, opening, signing, tree_file
+from pyhash import errors, hashing, opening, signed_bundle, signing, tree_file
 from pyhash.errors import DamagedRange, Finding
 from pyhash.guarantees import content
 from tests import reference
@@ -77,7 +77,7 @@ def test_signature_before_any_listing(
     model: Path, public: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opening.files, "list_checkpoint", None)
-    monkeypatch.setattr(opening, "load_statement", None)
+    monkeypatch.setattr(signed_bundle, "load_statement", None)
     stranger = write_keys(tmp_path, "stranger")[1]
     with pytest.raises(errors.SignatureError):
         pyhash.verify(model, keys=[stranger])

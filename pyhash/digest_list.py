@@ -77,10 +77,22 @@ def _load_line(line: bytes, digest_bytes: int, number: int, source: str) -> List
             " file name",
             source,
         )
-    name = match[3]
-    if match[1]:
-        if any(escape not in _ORIGINALS for escape in _ESCAPED.findall(name)):
-            message = f"{source}: line {number} has a file name with an unknown escape"
-            raise FormatError(message, source)
-        name = _ESCAPED.sub(lambda found: _ORIGINALS[found[1]], name)
+    name = unescape_name(match[3], number, source) if match[1] else match[3]
     return ListedDigest(os.fsdecode(name), bytes.fromhex(match[2].decode("ascii")))
+
+
+def unescape_name(name: bytes, number: int, source: str) -> bytes:
+    """Return a file name as it was before ``escape_name``.
+
+    Args:
+        name: As it stands in a line that begins with a backslash.
+        number: Of the line, for messages.
+        source: Where the list came from, for messages.
+
+    Raises:
+        FormatError: An escape that there is not.
+    """
+    if any(escape not in _ORIGINALS for escape in _ESCAPED.findall(name)):
+        message = f"{source}: line {number} has a file name with an unknown escape"
+        raise FormatError(message, source)
+    return _ESCAPED.sub(lambda found: _ORIGINALS[found[1]], name)

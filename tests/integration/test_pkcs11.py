@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys in a real token (SoftHSM): signed there, verified by us and by the reference tool."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+import pyhash
+from pyhash import signing
+from pyhash.errors import DependencyError, KeyFileError, UsageError
+from pyhash.signing.pkcs11_uri import parse_uri
+from tests.support import authority, peer, softhsm
+
+TOKEN = "pyhash tests"
+CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+
+
+class Token:
+    """A token with one key of each curve, one of RSA, and two that share a label."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.hsm = softhsm.softhsm()
+        self.environment = softhsm.make_store(home)
+        softhsm.make_token(self.hsm, self.environment, TOKEN)
+        keys = {name: ec.generate_private_key(curve) for name, curve in CURVES.items()}
+        for number, (label, key) in enumerate(keys.items(), 1):
+            self._import(label, f"0{number}", key, f"key{number}")
+        self._import("rsa", "0a", rsa.generate_private_key(65537, 2048), "rsa")
+        for number in (1, 2):
+            twin = ec.generate_private_key(ec.SECP256R1())
+            self._import("twin", f"1{number}", twin, f"twin{number}")
+        self.pin = home / "pin"
+        self.pin.touch(0o600)
+        self.pin.write_text(softhsm.PIN + "\n")
+        self.keys = keys
+
+    def _import(self, label: str, key_id: str, key: object, name: str) -> None:
+        path = authority.write_key(self.home / name, key)
+        softhsm.import_key(self.hsm, self.environment, TOKEN, path, label=label, key_id=key_id)
+
+    def uri(self, names: str, query: str | None = None) -> str:
+        query = f"&pin-source={self.pin}" if query is None else query
+        return f"pkcs11:token=pyhash%20tests;{names}?module-path={self.hsm.module}{query}"
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
+    made = Token(tmp_path_factory.mktemp("token"))
+    # Read by the library, once, when it is loaded.
+    with patch.dict(os.environ, made.environment):
+        yield made
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    directory = tmp_path / "model"
+    directory.mkdir()
+    (directory / "weights.bin").write_bytes(bytes(100_000))
+    (directory / "empty").touch()
+    return directory
+
+
+def public_file(token: Token, curve: str, directory: Path) -> Path:
+    path = directory / "key.pub"
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = token.keys[curve].public_key()
+    path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return path
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_signed_in_the_token(token: Token, model: Path, tmp_path: Path, curve: str) -> None:
+    result = pyhash.sign(model, token.uri(f"object={curve}"))
+    public = public_file(token, curve, tmp_path)
+    verified = pyhash.verify(model, keys=[public])
+    assert verified.key_hint == result.key_hint == signing.load_verifier(public).hint
+    done = peer.peer_verify(model, public, Path(result.bundle_path))
+    assert done.returncode == 0, done.stderr
+    (model / "weights.bin").write_bytes(bytes(99_999) + b"x")
+    with pytest.raises(pyhash.VerificationError):
+        pyhash.verify(model, keys=[public])
+
+
+def test_key_by_identifier(token: Token) -> None:
+    assert signing.load_signer(token.uri("id=%02")).hint == (
+        signing.load_signer(token.uri("object=P-384")).hint
+    )
+
+
+def test_pin_is_asked_for(token: Token) -> None:
+    asked = []
+
+    def ask(what: str) -> bytes:
+        asked.append(what)
+        return softhsm.PIN.encode()
+
+    signer = signing.load_signer(token.uri("object=P-256", ""), passphrase=ask)
+    assert signing.verify_envelope(
+        signing.sign_payload(b"x", signer),
+        [signer.public_key],  # type: ignore[attr-defined]
+    )
+    assert asked == ["the token pyhash tests"]
+
+
+def test_certificate_of_a_key_in_a_token(token: Token, model: Path, tmp_path: Path) -> None:
+    root = authority.ca("root")
+    end = authority.leaf(root, key=token.keys["P-256"])
+    (tmp_path / "root").write_bytes(root.pem())
+    (tmp_path / "leaf").write_bytes(end.pem())
+    key = token.uri("object=P-256").replace("%", "%25").replace(";", "%3B")
+    pyhash.sign(model, f"certificate:key={key};leaf={tmp_path / 'leaf'}")
+    trust = f"certificate:root={tmp_path / 'root'};identity={authority.IDENTITY}"
+    assert pyhash.verify(model, keys=[trust])
+
+
+REFUSED = {
+    "no such key": ("object=nobody", None, "holds 0 times the private key"),
+    "two keys": ("object=twin", None, "holds 2 times"),
+    "RSA": ("object=rsa", None, "not an ECDSA key"),
+    "other serial": ("serial=123;object=P-256", None, "0 tokens fit"),
+    "no PIN": ("object=P-256", "", "needs a PIN"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(token: Token, name: str) -> None:
+    names, query, message = REFUSED[name]
+    with pytest.raises(KeyFileError, match=message):
+        signing.load_signer(token.uri(names, query))
+
+
+@pytest.mark.parametrize(
+    ("pin", "message"),
+    [
+        (b"0000", "PinIncorrect"),
+        (b"", "empty or too long"),
+        (b"\xff", "not UTF-8"),
+        (b"1" * 1025, "empty or too long"),
+    ],
+)
+def test_wrong_pin(token: Token, pin: bytes, message: str) -> None:
+    with pytest.raises(KeyFileError, match=message):
+        signing.load_signer(token.uri("object=P-256", ""), passphrase=lambda _: pin)
+
+
+def test_pin_file_that_others_read(token: Token, tmp_path: Path) -> None:
+    (tmp_path / "pin").write_text(softhsm.PIN)
+    (tmp_path / "pin").chmod(0o644)
+    with pytest.raises(KeyFileError, match="lets others reach"):
+        signing.load_signer(token.uri("object=P-256", f"&pin-source=file:{tmp_path / 'pin'}"))
+
+
+def test_pin_file_inside_the_checkpoint(token: Token, model: Path) -> None:
+    (model / "pin").write_text(softhsm.PIN)
+    with pytest.raises(UsageError, match="keep keys apart"):
+        pyhash.sign(model, token.uri("object=P-256", f"&pin-source={model / 'pin'}"))
+
+
+def test_library_that_is_none(tmp_path: Path) -> None:
+    for module in (tmp_path / "none.so", Path(__file__)):
+        with pytest.raises(KeyFileError, match="PKCS11Error"):
+            signing.load_signer(
+                f"pkcs11:object=a?module-path={module}", passphrase=lambda _: b"1234"
+            )
+
+
+def test_token_that_lies(token: Token) -> None:
+    """A signature is checked before it leaves."""
+    signer = signing.load_signer(token.uri("object=P-256"))
+
+    for answer, message in ((b"\1" * 64, "does not hold"), (b"\1" * 63, "63 bytes, not 64")):
+        lies = SimpleNamespace(sign=lambda *_, answer=answer, **__: answer)
+        with (
+            patch("pyhash.signing.pkcs11._only", return_value=lies),
+            pytest.raises(KeyFileError, match=message),
+        ):
+            signer.seal(b"x")
+
+
+def test_a_token_does_not_verify() -> None:
+    with pytest.raises(UsageError, match="give the public key"):
+        signing.load_verifier("pkcs11:object=a?module-path=b")
+
+
+def test_without_the_extra() -> None:
+    with patch.dict(sys.modules, {"pkcs11": None}), pytest.raises(DependencyError, match="pkcs11]"):
+        signing.load_signer("pkcs11:object=a?module-path=b")
+
+
+def test_command_line(token: Token, model: Path, tmp_path: Path) -> None:
+    """The PIN by descriptor and by a variable that is named; it is nowhere in the output."""
+    public = public_file(token, "P-256", tmp_path)
+    command = [sys.executable, "-m", "pyhash"]
+    sign = [*command, "sign", str(model), "--key", token.uri("object=P-256", "")]
+    environment = {**os.environ, "MY_PIN": softhsm.PIN}
+    for words, given in (
+        (["--passphrase-fd", "0"], softhsm.PIN.encode() + b"\nrest"),
+        (["--passphrase-env", "MY_PIN"], b""),
+    ):
+        done = subprocess.run(
+            [*sign, *words], env=environment, input=given, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert softhsm.PIN.encode() not in done.stdout + done.stderr
+    done = subprocess.run(
+        [*command, "verify", str(model), "--key", str(public)], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [*sign, "--passphrase-fd", "0"], env=environment, input=b"wrong", capture_output=True
+    )
+    assert done.returncode == 3
+    assert b"PinIncorrect" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("object=a", "no module-path"),
+        ("object=a?module-path=m&pin-value=1234", "a PIN does not belong into the URI"),
+        ("token=a?module-path=m", "names no key"),
+        ("object=a;object=b?module-path=m", "there twice"),
+        ("object=?module-path=m", "twice or empty"),
+        ("object=a;slot-id=3?module-path=m", "'slot-id' is not understood"),
+        ("object=a;type=public?module-path=m", "only type=private"),
+        ("object=%zz?module-path=m", "begins no escape"),
+        ("object=%ff?module-path=m", "not UTF-8"),
+        ("object=%00?module-path=m", "NUL"),
+        ("object=a?module-path=m&pin-source=%7Ccat", "command is not run"),
+        ("object=a?module-path=m&pin-source=file://host/pin", "not a file of this machine"),
+        ("object=a?module-name=m", "'module-name' is not understood"),
+    ],
+)
+def test_uris_that_make_no_sense(rest: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        parse_uri(rest)
+    assert "1234" not in str(caught.value)
+
+
+def test_uri() -> None:
+    uri = parse_uri(
+        "token=a%3Bb;serial=1;manufacturer=m;model=x;object=o;id=%01%ff;type=private"
+        "?module-path=/lib/p.so&pin-source=file:///run/pin"
+    )
+    assert uri.token == "a;b"
+    assert (uri.serial, uri.manufacturer, uri.model, uri.label) == ("1", "m", "x", "o")
+    assert (uri.key_id, uri.module, uri.pin_file) == (b"\x01\xff", "/lib/p.so", "/run/pin")

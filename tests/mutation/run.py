@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the tests of a module against every mutant of it, and lists those that nobody noticed.
+
+    python tests/mutation/run.py RESULT.json [MODULE...]
+
+TESTS says which tests belong to which module. They are collected once; each mutant is then put in
+the place of its function in a fork, and the tests run until the first fails. A mutant that is in no
+function is imported in the place of the whole module, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPOSITORY), str(Path(__file__).resolve().parent)]
+
+import operators  # noqa: E402
+from replacing import MutatedModule, replace_function  # noqa: E402
+
+LIMIT_SECONDS = 180  # of one mutant: one that never ends is noticed, too
+KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
+
+_SIGNING = ("unit/test_envelope.py", "unit/test_bundle.py", "unit/test_dsse.py")
+_MANIFEST = ("unit/test_manifest.py", "unit/test_manifest_refused.py", "unit/test_release.py")
+_VERIFY = ("unit/test_verify.py", "unit/test_verify_findings.py", "unit/test_pinned_root.py")
+TESTS: dict[str, tuple[str, ...]] = {
+    "policy/_decision": ("unit/test_policy_decision.py",),
+    "policy/_memory": ("unit/test_release_memory.py",),
+    "policy/_model": ("unit/test_policy.py", "unit/test_policy_file.py"),
+    "policy/_patterns": ("unit/test_policy_patterns.py",),
+    "policy/_reading": ("unit/test_policy_file.py",),
+    "policy/_signers": ("unit/test_policy_file.py", "unit/test_policy.py"),
+    "policy/_trusted_files": ("unit/test_trusted_files.py",),
+    "opening": ("unit/test_cosign.py", "unit/test_verify_policy.py", *_VERIFY),
+    "verify_checkpoint": ("unit/test_verify_policy.py", *_VERIFY, "unit/test_gate.py"),
+    "cosign_checkpoint": ("unit/test_cosign.py",),
+    "gate": ("unit/test_gate.py", "unit/test_verify_policy.py"),
+    "guarantees/__init__": ("unit/test_policy.py", *_VERIFY),
+    "guarantees/content": _VERIFY,
+    "manifest/_release": (*_MANIFEST, "unit/test_vectors.py"),
+    "manifest/_reading": (*_MANIFEST, "unit/test_vectors.py"),
+    "manifest/_model": (*_MANIFEST, "unit/test_vectors.py"),
+    "manifest/_writing": _MANIFEST,
+    "locations": ("unit/test_locations.py", "unit/test_pinned_root.py", "unit/test_sign.py"),
+    "signing/__init__": (*_SIGNING, "unit/test_key_files.py"),
+    "signing/envelope": (*_SIGNING, "unit/test_cosign.py"),
+    "signing/bundle": _SIGNING,
+    "signing/material": _SIGNING,
+    "signing/base64_text": _SIGNING,
+    "signing/dsse": _SIGNING,
+    "signing/ecdsa": ("unit/test_ecdsa.py", "unit/test_key_files.py"),
+    "signing/pem_files": ("unit/test_key_files.py",),
+}
+
+
+def main(result: Path, names: Sequence[str]) -> None:
+    """Run every mutant of the modules; write the result after each module."""
+    os.chdir(REPOSITORY)
+    for name in names or TESTS:
+        _run_mutants_of(name, result)
+
+
+def _run_mutants_of(name: str, result: Path) -> None:
+    began = time.monotonic()
+    path = REPOSITORY / "pyhash" / f"{name}.py"
+    mutants = list(operators.mutants(path.read_text("utf-8")))
+    answers = dict.fromkeys(range(len(mutants)), SURVIVED)
+    in_functions = {number: one for number, one in enumerate(mutants) if one.function}
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "answers"
+        _in_fork(lambda: _run_functions(name, in_functions, report))
+        answers |= {int(key): value for key, value in json.loads(report.read_text()).items()}
+    for number, mutant in enumerate(mutants):
+        if not mutant.function:
+            work = partial(_run_module, name, path, mutant.source, TESTS[name])
+            answers[number] = _in_fork(work)
+    found = json.loads(result.read_text()) if result.exists() else {}
+    found[name] = {
+        **{answer: sum(one == answer for one in answers.values()) for answer in _ANSWERS},
+        "seconds": round(time.monotonic() - began),
+        "survivors": [
+            f"{mutant.line}: {mutant.change}"
+            for number, mutant in enumerate(mutants)
+            if answers[number] == SURVIVED
+        ],
+    }
+    result.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+_ANSWERS = (KILLED, ENDLESS, SURVIVED)
+
+
+def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path) -> int:
+    """Collect the tests of a module once, then run them against each mutant in a fork."""
+    answers: dict[int, str] = {}
+
+    class Plugin:
+        def pytest_runtestloop(self, session: pytest.Session) -> bool:
+            module = sys.modules[_dotted(name)]
+            if _in_fork(lambda: _run_items(session)) != SURVIVED:
+                raise SystemExit(f"{name}: its tests fail without any mutant")
+            for number, mutant in mutants.items():
+
+                def work(mutant: operators.Mutant = mutant) -> int:
+                    replace_function(module, mutant.function, mutant.source)
+                    return _run_items(session)
+
+                answers[number] = _in_fork(work)
+                _empty(Path(basetemp))
+            return True
+
+    import pytest
+
+    with tempfile.TemporaryDirectory() as basetemp:
+        options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={basetemp}/t"]
+        pytest.main([*options, *_paths(TESTS[name])], plugins=[Plugin()])
+    report.write_text(json.dumps(answers))
+    return 0
+
+
+def _run_items(session: pytest.Session) -> int:
+    """Run the collected tests until one fails."""
+    items = session.items
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed or session.shouldstop:
+            return 1
+    return 0
+
+
+def _run_module(name: str, path: Path, source: str, tests: Sequence[str]) -> int:
+    """Run tests from the start with other source for one module."""
+    import pytest
+
+    sys.meta_path.insert(0, MutatedModule(_dotted(name), source, path))
+    with tempfile.TemporaryDirectory() as basetemp:
+        options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={basetemp}/t"]
+        return int(pytest.main([*options, *_paths(tests)]))
+
+
+def _in_fork(work: Callable[[], int]) -> str:
+    """Do something in a silent fork; whatever is raised there counts as noticed."""
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        code = 1
+        try:
+            _silence()
+            code = work()
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + (LIMIT_SECONDS if os.getpid() != _MAIN else 1 << 20)
+    while time.monotonic() < deadline:
+        finished, status = os.waitpid(child, os.WNOHANG)
+        if finished:
+            return SURVIVED if os.waitstatus_to_exitcode(status) == 0 else KILLED
+        time.sleep(0.01)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return ENDLESS
+
+
+_MAIN = os.getpid()
+
+
+def _silence() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+
+
+def _empty(directory: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        for path in (directory / "t").iterdir():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _paths(tests: Sequence[str]) -> list[str]:
+    return [f"tests/{one}" for one in tests]
+
+
+def _dotted(name: str) -> str:
+    return f"pyhash.{name.replace('/', '.')}".removesuffix(".__init__")
+
+
+if __name__ == "__main__":
+    import pytest
+
+    main(Path(sys.argv[1]), sys.argv[2:])
