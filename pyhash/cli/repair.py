@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering
+from pyhash.cli.command import PATH, answering, located_options
 from pyhash.cli.network import network_of, network_options, parse_rate
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
-from pyhash.cli.trust import take_trust, trust_options
+from pyhash.cli.trust import publisher_options, take_trust
 
 if TYPE_CHECKING:
     from pyhash.repair import RepairResult
@@ -48,7 +48,8 @@ pyhash repair my-model --from https://models.example/my-model --key publisher.pu
     help="Requests at once.",
 )
 @network_options
-@trust_options
+@publisher_options
+@located_options
 def command(
     settings: Settings,
     *,
@@ -71,12 +72,14 @@ def command(
     from pyhash.repair import RepairOptions, repair
 
     trust = take_trust(parameters)
+    names = ("signature", "tree", "cosignatures")
+    files = {name: getattr(trust, name) for name in names}
     policy = trust.policy_for(model)
     network = network_of(credentials, ca, proxy)
     began = time.monotonic()
     with settings.hashing_options() as hashing:
         options = RepairOptions(network, connections, parse_rate(limit_rate), hashing, dry_run)
-        result = repair(model, sources, policy, options=options, **trust.files())
+        result = repair(model, sources, policy, options=options, **files)
     return _answer(model, result, dry_run, time.monotonic() - began)
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyhash.cli.answer import Answer
-from pyhash.cli.command import PATH, answering
+from pyhash.cli.command import PATH, answering, located_options
 from pyhash.cli.network import parse_rate
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
-from pyhash.cli.trust import take_trust, trust_options
+from pyhash.cli.trust import publisher_options, take_trust
 from pyhash.errors import DamagedRange, Finding
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ pyhash scrub my-model --key publisher.pub --limit-rate 100M --records /var/lib/p
     help="Of processor and reads. Default: idle, gives way to everything.",
 )
 @click.option("--metrics", type=PATH, metavar="FILE", help="Write Prometheus text metrics.")
-@trust_options
+@publisher_options
+@located_options
 def command(
     settings: Settings,
     *,
@@ -73,6 +74,8 @@ def command(
     from pyhash.scrub import ScrubOptions, become_idle, dump_metrics, scrub
 
     trust = take_trust(parameters)
+    names = ("signature", "tree", "cosignatures")
+    files = {name: getattr(trust, name) for name in names}
     if priority == "idle":
         become_idle()
     began = time.monotonic()
@@ -80,8 +83,7 @@ def command(
     with settings.hashing_options() as hashing:
         options = ScrubOptions(records, record, rot_only, rate, seconds, from_drive, hashing)
         results = [
-            scrub(model, trust.policy_for(model), options=options, **trust.files())
-            for model in models
+            scrub(model, trust.policy_for(model), options=options, **files) for model in models
         ]
     if metrics is not None:
         write_file(metrics, dump_metrics(results, time.time()))
