@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
-from pyhash import errors, files, hashing, opening, signed_tree
+from pyhash import errors, files, hashing, opening, signed_bundle, signed_tree
 from pyhash.atomic import write_file
 from pyhash.errors import Finding
 from pyhash.fetch import Network, open_source
@@ -140,7 +140,9 @@ def repair(
     files.check_there(path)
     check_keys_outside(path, policy.files)
     bundle_path, tree_path = places(path, signature, tree)
-    signed = opening.inspect_signed(bundle_path, policy, location=path, cosignatures=cosignatures)
+    signed = signed_bundle.inspect_signed(
+        bundle_path, policy, location=path, cosignatures=cosignatures
+    )
     check_requirements(signed.requirements, bundle_path)
     manifest = signed.manifest
     if manifest.root is None:

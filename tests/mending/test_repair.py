@@ -334,15 +334,15 @@ def test_no_source_and_foreign_bundle(pair: Pair) -> None:
 def test_bundle_of_another_tool(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from pyhash import opening
+    from pyhash import signed_bundle
 
-    inspect = opening.inspect_signed
+    inspect = signed_bundle.inspect_signed
 
     def foreign(*arguments: object, **named: object) -> object:
         found = inspect(*arguments, **named)  # type: ignore[arg-type]
         return replace(found, manifest=replace(found.manifest, root=None))
 
-    monkeypatch.setattr(opening, "inspect_signed", foreign)
+    monkeypatch.setattr(signed_bundle, "inspect_signed", foreign)
     with pytest.raises(errors.FormatError, match="signs no trees"):
         mend(pair)
 
