@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyhash import errors, files, limits, signing
 from pyhash.manifest import Manifest, load_statement
 from pyhash.policy import Policy, Requirement, check_requirements, judge, recall_release
-from pyhash.signing import Identity, historical
+from pyhash.signing import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,11 @@ def inspect_bundle(
         raise errors.LimitError(
             f"{len(cosignatures)} co-signatures, above the cap of {limits.MAX_COSIGNATURES}"
         )
-    keys = historical.accepting(policy.keys) if accept_historical else policy.keys
+    keys = policy.keys
+    if accept_historical:
+        from pyhash.signing import historical
+
+        keys = historical.accepting(keys)
     verified = signing.verify_envelope(bundle, keys, path=bundle_path)
     signers = [verified.signer]
     for place in [os.fspath(one) for one in cosignatures]:
@@ -185,5 +189,7 @@ def read_bundle(bundle_path: str, *, accept_historical: bool = False) -> signing
             ) from error
         raise
     if accept_historical:
+        from pyhash.signing import historical
+
         data = historical.modernize_bundle(data, bundle_path)
     return signing.load_bundle(data, bundle_path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -101,6 +100,8 @@ class PolicyFile:
 
 
 def _load(data: bytes, source: str) -> tuple[Rule, ...]:
+    import tomllib  # here, as most processes read no policy file
+
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except RecursionError:
