@@ -93,7 +93,7 @@ def test_there_are_lines_to_check() -> None:
     assert sum(len(pyhash_lines(document)) for document in DOCUMENTS) > 50
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_exist(document: Path) -> None:
     for words in pyhash_lines(document):
         check_line(words)
