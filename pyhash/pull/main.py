@@ -23,6 +23,7 @@ from pyhash.merkle import format_root
 from pyhash.policy import Policy, remember_release
 from pyhash.pull import plan
 from pyhash.pull.finding import Place, find_release, find_trusted_release, place_in_mirror
+from pyhash.pull.history import fetch_history, history_names
 from pyhash.pull.quarantine import Quarantine, quarantine_for
 from pyhash.pull.transfer import BadSpan, Throttle, Transfer
 from pyhash.verify_checkpoint import verify
@@ -118,6 +119,7 @@ def pull(
     options = options or PullOptions()
     if tuf is not None and release is not None:
         raise errors.UsageError("a release by its root needs no pointer: give one of the two")
+    policy.check_logged()
     target = os.fspath(destination)
     if os.path.lexists(target):
         raise errors.UsageError(f"{target}: is there already; pull to another path, or remove it")
@@ -138,6 +140,7 @@ def pull(
         )
         quarantine = stack.enter_context(quarantine_for(target, bundle))
         write_file(quarantine.place(BUNDLE_NAME), bundle)
+        fetch_history(first, manifest, bundle, policy, quarantine.path)
         places = [first, *(place_in_mirror(one, manifest) for one in sources[1:])]
         result = _fetch(places, quarantine, manifest, key_hint, policy, cosignatures, only, options)
         remember_release(policy, target, manifest, int(time.time()))
@@ -174,7 +177,9 @@ def _fetch(
     quarantine.check_space(to_come)
     moved = transfer.bytes_moved
     transfer.fetch(wanted, _reporter(options.hashing, moved + to_come))
-    names = [BUNDLE_NAME, *([TREE_NAME] if nodes else []), *(one.path for one in selection)]
+    own = [BUNDLE_NAME, *([TREE_NAME] if nodes else [])]
+    own += [one for one in history_names(policy) if os.path.lexists(quarantine.place(one))]
+    names = [*own, *(one.path for one in selection)]
     quarantine.keep_only(names)
     if not only:
         _check_whole(quarantine, policy, cosignatures, bool(nodes), options.hashing)
