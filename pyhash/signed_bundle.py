@@ -41,7 +41,7 @@ def load_signed(
     *,
     location: str | os.PathLike[str] = "",
     cosignatures: Sequence[str | os.PathLike[str]] = (),
-) -> tuple[Manifest, str]:
+) -> Signed:
     """Steps 1 and 2: read the bundle strictly, check who signed it, and only then look inside.
 
     Args:
@@ -51,7 +51,7 @@ def load_signed(
         cosignatures: Further bundles over the same statement; every one of them must hold.
 
     Returns:
-        The manifest, and the hint of the key that signed it.
+        What was signed; the policy accepts it.
 
     Raises:
         UnsignedError: There is no bundle.
@@ -62,7 +62,7 @@ def load_signed(
     """
     signed = inspect_signed(bundle_path, policy, location=location, cosignatures=cosignatures)
     check_requirements(signed.requirements, bundle_path)
-    return signed.manifest, signed.key_hint
+    return signed
 
 
 def inspect_signed(

@@ -38,7 +38,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("policy",),
     # L6
     ("closure", "damage", "signed_tree"),
-    ("signed_bundle",),
+    ("signed_bundle", "history"),
     ("opening",),
     ("receipts",),
     ("guarantees", "carrying"),
