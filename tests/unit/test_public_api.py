@@ -284,6 +284,8 @@ def test_only_verify_takes_no_shortcuts() -> None:
         "location",
         "files",
         "require_log",
+        "log",
+        "provenance",
     ]
 
 
