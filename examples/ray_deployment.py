@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Ray Serve deployment whose replicas exist only with verified weights: serve run, build(MODEL, KEY).
+"""A Ray Serve deployment whose replicas exist only with verified weights.
+
+serve run ray_deployment:build model=/srv/model key=/etc/pyhash/publisher.pub
 
 Each replica verifies in its constructor. What the constructor raises, Ray reports as a replica that
 failed to start: no request reaches it.
@@ -30,5 +32,5 @@ class VerifiedModel:
 
 
 def build(arguments: dict[str, str]) -> Any:
-    """Return the application: serve run ray_deployment:build model=/srv/model key=publisher.pub"""
+    """Return the application; the arguments are those of the command line."""
     return VerifiedModel.bind(arguments["model"], arguments["key"])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of docs/runtimes.md, with stand-ins for the servers: each says what it was given.
 
-The GGUF file is written by the package gguf; SGLang's own checker is the real one, out of its wheel.
+The GGUF file is written by the package gguf; SGLang's checker is the real one, from its wheel.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""systemd-analyze: the one of this host, or the one in Debian's package, unpacked and not installed."""
+"""systemd-analyze: this host's, or the one in Debian's package, unpacked and not installed."""
 
 from __future__ import annotations
 
