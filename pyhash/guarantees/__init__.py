@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.guarantees.content import CONTENT
+from pyhash.guarantees.once import once
 from pyhash.guarantees.only import only
 from pyhash.guarantees.receipt import by_receipt, recorded
 from pyhash.guarantees.resumed import resume
@@ -21,6 +22,7 @@ __all__ = [
     "Guarantee",
     "by_receipt",
     "is_at_least",
+    "once",
     "only",
     "recorded",
     "resume",
