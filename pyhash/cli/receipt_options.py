@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pyhash.cli.command import PATH
-from pyhash.errors import UsageError
+from pyhash.errors import PyhashError, UsageError
 
 if TYPE_CHECKING:
     from pyhash.policy import Policy
@@ -54,3 +55,10 @@ def open_start_receipt(
     signer = None if vsa_key is None else load_signer(vsa_key)
     bundle, _ = places(model, signature, None)
     return begin_receipt(vsa, model, bundle, policy, signer)
+
+
+def leave_failed(receipt: StartReceipt | None) -> None:
+    """Say in the receipt that nothing was started; that must not hide why. Raises nothing."""
+    if receipt is not None:
+        with suppress(PyhashError):
+            receipt.write_failed()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file that an exec probe reads: written whole by the server, believed only while it is young."""
+"""The file that an exec probe reads: written whole, believed only while it is young."""
 
 from __future__ import annotations
 

@@ -48,7 +48,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer."""
         self._answer(*self._find())
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """Answer without a body."""
+        self._answer(*self._find())
 
     def _find(self) -> tuple[int, str, bytes]:
         if self.path == "/livez":
