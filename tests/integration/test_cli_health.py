@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ def test_nothing_of_a_request_comes_back(server: tuple[subprocess.Popen[bytes], 
     assert get(port, "/readyz", "HEAD")[:2] == (200, b"")
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
     idle[-1].settimeout(3)
-    assert idle[-1].recv(1) == b""  # above the cap: closed at once
+    with suppress(ConnectionResetError):
+        assert idle[-1].recv(1) == b""  # above the cap: closed at once
     began = time.monotonic()
     idle[0].settimeout(20)
     with idle[0]:
@@ -110,7 +112,15 @@ def test_nothing_of_a_request_comes_back(server: tuple[subprocess.Popen[bytes], 
     assert time.monotonic() - began < 10
     for one in idle[1:]:
         one.close()
-    wait_for(lambda: get(port, "/livez")[0] == 200)
+    wait_for(lambda: is_alive(port))
+
+
+def is_alive(port: int) -> bool:
+    """Whether there is a free place."""
+    try:
+        return get(port, "/livez")[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def test_what_does_not_verify_is_not_served(signed: Signed) -> None:
@@ -153,7 +163,13 @@ def vsa(payload: bytes | None = None) -> dict[str, Any]:
     parsed = json_format.Parse(payload, statement_pb2.Statement())
     PeerStatement.copy_from_pb(parsed).validate()
     found: dict[str, Any] = json.loads(payload)
-    json_format.ParseDict(found["predicate"], vsa_pb2.VerificationSummary())
+    # The specification has a list of levels; that library has it as one string, so it gets the one.
+    levels = found["predicate"]["verifiedLevels"]
+    assert len(levels) == 1
+    peer = json_format.ParseDict(
+        {**found["predicate"], "verifiedLevels": levels[0]}, vsa_pb2.VerificationSummary()
+    )
+    assert peer.verifier.id == "https://pyhash-checkpoint.org/verifier/v1"
     assert found["predicateType"] == "https://slsa.dev/verification_summary/v1"
     return found
 
@@ -242,20 +258,31 @@ def test_eight_processes_hash_once(signed: Signed) -> None:
 
 
 def test_after_a_killed_leader_the_next_one_verifies(signed: Signed) -> None:
-    # A file that changed just now makes the leader wait, with the lock, until its times settle.
-    soon = time.time_ns() // 10**9 * 10**9 + 10**9
-    os.utime("model/config.json", ns=(soon, soon))
+    # Times on whole milliseconds have to settle for 2 s, in which the leader has the lock; its own
+    # change time cannot be set, so a large file gives it something to do as well.
     leader = start()
-    wait_for(lambda: list(Path("shared").glob("*.lock")))
+    wait_for(lambda: holds_a_lock(leader.pid))
     leader.send_signal(signal.SIGSTOP)
+    assert not list(Path("shared").glob("*.receipt")), "the leader was done already"
     followers = [start() for _ in range(2)]
+    time.sleep(1)
+    assert [one.poll() for one in followers] == [None, None]  # they wait for it
     leader.kill()
     leader.communicate()
     answers = [ended(one) for one in followers]
-    if not list(Path("shared").glob("*.receipt")):
-        pytest.fail("nobody left a record")
-    assert all(one["guarantee"] in ("content", "receipt") for one in answers)
-    assert sum(one["bytes"] for one in answers) in (0, signed_bytes())
+    assert sorted(one["guarantee"] for one in answers) == ["content", "receipt"]
+    assert sum(one["bytes"] for one in answers) == signed_bytes()
+
+
+def holds_a_lock(process_id: int) -> bool:
+    """Whether the kernel lists a lock (flock) of a process on the lock file."""
+    for lock in Path("shared").glob("*.lock"):
+        wanted = f" {process_id} "
+        inode = f":{lock.stat().st_ino} "
+        for line in Path("/proc/locks").read_text("ascii").splitlines():
+            if "FLOCK" in line and wanted in line and inode in line and "->" not in line:
+                return True
+    return False
 
 
 @pytest.mark.parametrize("how", ["forge", "change"])
