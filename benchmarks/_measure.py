@@ -70,6 +70,7 @@ def environment(directory: Path | None = None) -> dict[str, object]:
     found = re.search(r"model name\s*:\s*(.*)", info)
     family = re.findall(r"(?:cpu family|model|stepping)\s*:\s*(\d+)", info)[:3]
     return {
+        "processor_class": processor_class(info),
         "processor": found.group(1) if found else platform.processor(),
         "family_model_stepping": family,
         "cores": len(os.sched_getaffinity(0)),
@@ -89,6 +90,17 @@ def environment(directory: Path | None = None) -> dict[str, object]:
     }
 
 
+def processor_class(cpuinfo: str) -> str | None:
+    """What a virtual machine's processor must be, where its name and model number do not say.
+
+    AMX came together with AVX512-FP16 in Sapphire Rapids, so this also names its successors.
+    """
+    flags = set(re.findall(r"\S+", (re.findall(r"^flags\s*:(.*)", cpuinfo, re.M) or [""])[0]))
+    if {"amx_int8", "avx512_fp16"} <= flags:
+        return "intel-sapphire-rapids"
+    return None
+
+
 def first_line(*command: str) -> str:
     """First line that a command prints, or that it is missing."""
     try:
@@ -101,7 +113,9 @@ def first_line(*command: str) -> str:
 def write_result(name: str, result: dict[str, object]) -> Path:
     """Write a result file, named after the benchmark and the processor."""
     where = result["environment"]
-    processor = str(where["processor"]) if isinstance(where, dict) else "unknown"
+    processor = "unknown"
+    if isinstance(where, dict):
+        processor = str(where.get("processor_class") or where["processor"])
     slug = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
     path = RESULTS / f"{name}-{slug}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")

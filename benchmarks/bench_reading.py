@@ -3,14 +3,16 @@
 
 Cold: every page of the files is dropped (posix_fadvise) before each measurement, and seen to be
 gone. System time is reported too, since it is what a model server would miss. The roof is reading
-the same files with `cat`.
+the same files with `cat`, and, cold, with fio (O_DIRECT, io_uring) at three depths.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -25,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.support.checkpoints import make_hf_checkpoint  # noqa: E402
+
+FIO_DEPTHS = (4, 16, 64)
 
 
 def drop_pages(paths: list[Path]) -> None:
@@ -82,6 +86,30 @@ def cat(paths: list[Path], cold: bool) -> Callable[[], float]:
     return variant
 
 
+def fio(paths: list[Path], depth: int) -> Callable[[], float]:
+    """Read all files once by fio, past the page cache; the time is that which fio says."""
+    words = [
+        *("fio", "--name=read", "--readonly", "--rw=read", "--direct=1", "--ioengine=io_uring"),
+        *(
+            "--bs=1m",
+            f"--iodepth={depth}",
+            "--output-format=json",
+            "--file_service_type=sequential",
+        ),
+        "--filename=" + ":".join(str(path).replace(":", "\\:") for path in paths),
+    ]
+
+    def variant() -> float:
+        drop_pages(paths)
+        output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        read = json.loads(output[output.index("{") :])["jobs"][0]["read"]
+        if read["io_bytes"] != sum(path.stat().st_size for path in paths):
+            sys.exit(f"fio read {read['io_bytes']} bytes")
+        return float(read["runtime"]) / 1000
+
+    return variant
+
+
 def measure(paths: list[Path], cold: bool, rounds: int) -> dict[str, object]:
     """All readers and the roof, interleaved."""
     expected = [
@@ -91,7 +119,10 @@ def measure(paths: list[Path], cold: bool, rounds: int) -> dict[str, object]:
     nodes = [digest.span_nodes for digest in expected]
     readers = {name: Reader(paths, name, cold, nodes) for name in _native.READERS}
     print("cold" if cold else "warm")
-    samples = interleave({**readers, "cat": cat(paths, cold)}, rounds)
+    roofs = {"cat": cat(paths, cold)}
+    if cold and shutil.which("fio"):
+        roofs |= {f"fio, depth {depth}": fio(paths, depth) for depth in FIO_DEPTHS}
+    samples = interleave({**readers, **roofs}, rounds)
     table(samples, sum(path.stat().st_size for path in paths))
     return {
         "seconds": {name: spread(values) for name, values in samples.items()},

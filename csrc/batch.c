@@ -4,9 +4,9 @@
  * the file's. */
 #include "batch.h"
 
-static struct pyhash_job *middle(struct pyhash_batch *batch)
+static struct pyhash_job *middle(const struct pyhash_batch *batch)
 {
-    return batch->jobs + PYHASH_MAX_VIEWS;
+    return (struct pyhash_job *)batch->jobs + PYHASH_MAX_VIEWS;
 }
 
 static void empty(struct pyhash_batch *batch)
@@ -128,10 +128,38 @@ enum pyhash_status pyhash_batch_add(struct pyhash_batch *batch, const struct pyh
     if (stream)
         add_stream(batch, data, piece->size, stream, piece->offset,
                    is_last ? range->file_digest : NULL);
-    if (range->span_nodes)
+    if (range->span_nodes && !(stream && batch->is_split))
         add_chunks(batch, data, piece->size, range->span_nodes + span * PYHASH_DIGEST_BYTES);
     batch->bytes += piece->size;
     return PYHASH_OK;
+}
+
+/* The kernel for few messages is the better one up to `few` of them: then it takes as long as the
+ * wide one with any number up to its lanes. Call that time one. Apart, n streams take n / few, and
+ * their chunks, which are as many bytes, n / lanes; together they take one, as long as n is at most
+ * half the lanes. */
+size_t pyhash_most_apart(const struct pyhash_kernels *kernels)
+{
+    const struct pyhash_kernel *wide = pyhash_kernel_for(kernels, PYHASH_MAX_LANES);
+    size_t few = PYHASH_MAX_LANES;
+
+    while (few > 0 && kernels->of[few - 1] == wide)
+        few--;
+    return few * wide->lanes / (few + wide->lanes);
+}
+
+static void hash_jobs(const struct pyhash_batch *batch)
+{
+    const struct pyhash_kernels *kernels = batch->kernels;
+    const struct pyhash_job *streams = middle(batch) - batch->nstreams;
+    size_t nstreams = batch->nstreams, nchunks = batch->nchunks, n = nstreams + nchunks;
+
+    if (nstreams > 0 && nchunks > 0 && nstreams <= pyhash_most_apart(kernels)) {
+        pyhash_sha256_jobs(pyhash_kernel_for(kernels, nstreams), streams, nstreams);
+        pyhash_sha256_jobs(pyhash_kernel_for(kernels, nchunks), middle(batch), nchunks);
+    } else if (n > 0) {
+        pyhash_sha256_jobs(pyhash_kernel_for(kernels, n), streams, n);
+    }
 }
 
 enum pyhash_status pyhash_batch_run(struct pyhash_batch *batch, struct pyhash_error *error)
@@ -139,14 +167,13 @@ enum pyhash_status pyhash_batch_run(struct pyhash_batch *batch, struct pyhash_er
     enum pyhash_status status;
     unsigned view = 0;
 
-    pyhash_sha256_jobs(batch->kernel, middle(batch) - batch->nstreams,
-                       batch->nstreams + batch->nchunks);
+    hash_jobs(batch);
     status = batch->reader->release(&batch->views, &view, error);
     if (status != PYHASH_OK) {
         error->range_index = batch->range_index[view];
         return status;
     }
-    pyhash_fold_spans(batch->kernel, batch->spans, batch->nspans);
+    pyhash_fold_spans(pyhash_kernel_for(batch->kernels, batch->nchunks + 1), batch->spans, batch->nspans);
     for (size_t s = 0; s < batch->nspans; s++)
         memcpy(batch->nodes_out[s], batch->spans[s].node[0], PYHASH_DIGEST_BYTES);
     empty(batch);

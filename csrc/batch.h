@@ -23,9 +23,10 @@ struct pyhash_stream {
 };
 
 struct pyhash_batch {
-    const struct pyhash_kernel *kernel;
+    const struct pyhash_kernels *kernels;
     const struct pyhash_reader_ops *reader;
     struct pyhash_views views;
+    int is_split;                                      /* chunks of streams are hashed elsewhere */
     uint64_t bytes;                                    /* of all pieces */
     size_t range_index[PYHASH_MAX_VIEWS];              /* of each view, for the error */
     size_t nspans, nchunks, nstreams;
@@ -36,6 +37,9 @@ struct pyhash_batch {
      * streams, which are longer, in front. */
     struct pyhash_job jobs[PYHASH_MAX_VIEWS + PYHASH_BATCH_SPANS * PYHASH_SPAN_CHUNKS];
 };
+
+/* The most streams that are better hashed by themselves than in one list with their chunks. */
+size_t pyhash_most_apart(const struct pyhash_kernels *kernels);
 
 /* `wanted`: bytes that the caller would like to have in one batch. `is_into`: all ranges want
  * their bytes in the caller's memory. */

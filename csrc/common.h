@@ -11,6 +11,10 @@
 #define PYHASH_EXPORT __attribute__((visibility("default")))
 #define PYHASH_TARGET(isa) __attribute__((target(isa)))
 #define PYHASH_INLINE static inline __attribute__((always_inline))
+/* The value in this vector variable must exist as it stands: no regrouping of sums across it. */
+#define PYHASH_KEEP(vector) __asm__("" : "+v"(vector))
+/* The compiler must not know what this pointer points at: no loads pulled out of a loop. */
+#define PYHASH_HIDE(pointer) __asm__("" : "+r"(pointer))
 #else
 #error "pyhash needs GCC or Clang: kernels use function target attributes"
 #endif

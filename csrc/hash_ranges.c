@@ -14,16 +14,17 @@
 struct call {
     const struct pyhash_range *ranges;
     size_t nranges;
-    const struct pyhash_kernel *kernel;
+    struct pyhash_kernels kernels;
     const struct pyhash_reader_ops *reader;
     unsigned nthreads;
     struct pyhash_control *control;
     uint64_t *first_span;        /* of each range, counted over all of them; one more at the end */
     uint64_t extent;             /* spans that a worker takes at a time */
     unsigned nslots;             /* files that a worker follows at a time */
+    int is_split;                /* files are followed and spans taken by different workers */
     int is_into;                 /* all file ranges go to the caller's memory */
     size_t max_view;             /* most bytes of one view; a whole number of spans */
-    uint64_t next;               /* span or range to be taken next; atomic */
+    uint64_t next_range, next_span; /* to be taken next; atomic */
     uint32_t failed;             /* set by the first failure; atomic */
     enum pyhash_status status;   /* of the first failure */
     struct pyhash_error error;
@@ -50,7 +51,8 @@ static int should_stop(struct call *call)
 static int run(struct call *call, struct pyhash_batch *batch)
 {
     struct pyhash_error error = { 0 };
-    uint64_t bytes = batch->bytes;
+    /* What is read twice is done when it has been followed, which takes longer. */
+    uint64_t bytes = call->is_split && batch->nstreams == 0 ? 0 : batch->bytes;
     enum pyhash_status status = pyhash_batch_run(batch, &error);
 
     if (status != PYHASH_OK)
@@ -108,7 +110,7 @@ static struct pyhash_piece next_piece(const struct call *call, uint64_t span, ui
 static struct extent take_extent(struct call *call)
 {
     const uint64_t total = call->first_span[call->nranges];
-    uint64_t first = __atomic_fetch_add(&call->next, call->extent, __ATOMIC_RELAXED);
+    uint64_t first = __atomic_fetch_add(&call->next_span, call->extent, __ATOMIC_RELAXED);
 
     if (first >= total)
         return (struct extent){ total, total };
@@ -168,7 +170,7 @@ static unsigned fill_slots(struct call *call, struct slot *slots, unsigned nslot
 
     for (unsigned s = 0; s < nslots; s++) {
         if (!slots[s].busy) {
-            uint64_t index = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED);
+            uint64_t index = __atomic_fetch_add(&call->next_range, 1, __ATOMIC_RELAXED);
 
             if (index >= call->nranges)
                 continue;
@@ -227,7 +229,8 @@ static void work(void *shared)
     enum pyhash_status status = PYHASH_ERR_MEMORY;
 
     if (batch) {
-        batch->kernel = call->kernel;
+        batch->kernels = &call->kernels;
+        batch->is_split = call->is_split;
         batch->reader = call->reader;
         status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads,
                                    call->is_into);
@@ -235,7 +238,7 @@ static void work(void *shared)
     if (status == PYHASH_OK) {
         if (call->nslots > 0)
             follow_files(call, batch);
-        else
+        if (call->nslots == 0 || call->is_split)
             take_extents(call, batch);
         /* What an error left in the batch is let go of unhashed. */
         batch->reader->release(&batch->views, &(unsigned){ 0 }, &none);
@@ -264,6 +267,20 @@ static unsigned at_most(unsigned nthreads, uint64_t nparts)
     return nparts == 0 ? 1 : nparts < nthreads ? (unsigned)nparts : nthreads;
 }
 
+/* Fewer files than threads, whose digests cannot be shared out: let the other threads hash the
+ * spans. Both read the same bytes, so only where that costs no drive anything. */
+static int should_split(const struct call *call)
+{
+    int is_split = call->nranges < call->nthreads && call->reader != &pyhash_reader_direct;
+
+    for (size_t i = 0; i < call->nranges && is_split; i++) {
+        const struct pyhash_range *range = &call->ranges[i];
+
+        is_split = range->fd < 0 || pyhash_is_resident(range->fd, range->end);
+    }
+    return is_split;
+}
+
 /* Check every range, number its spans, and see whether files have to be followed. */
 static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
 {
@@ -290,17 +307,34 @@ static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
         return PYHASH_ERR_ARGUMENT;
     call->is_into = ninto > 0;
     call->max_view = ninto > 0 ? PYHASH_SPAN_BYTES : call->reader->max_view;
-    call->nthreads = at_most(call->nthreads, ndigests > 0 ? call->nranges : spans);
+    call->is_split = ndigests > 0 && spans > 0 && ninto == 0 && should_split(call);
+    call->nthreads = at_most(call->nthreads, ndigests == 0 || call->is_split ? spans : call->nranges);
     if (ndigests > 0) {
         size_t share = (call->nranges + call->nthreads - 1) / call->nthreads;
+        int is_mixed = spans > 0 && share > pyhash_most_apart(&call->kernels);
+        unsigned lanes = pyhash_kernel_for(&call->kernels, is_mixed ? SIZE_MAX : share)->lanes;
 
-        call->nslots = share < call->kernel->lanes ? (unsigned)share : call->kernel->lanes;
+        call->nslots = share < lanes ? (unsigned)share : lanes;
     }
     /* At least four extents for each thread, or the last ones run alone. */
     call->extent = spans / (UINT64_C(4) * call->nthreads);
     call->extent = call->extent < 1 ? 1
                    : call->extent > PYHASH_BATCH_SPANS ? PYHASH_BATCH_SPANS : call->extent;
     return PYHASH_OK;
+}
+
+static int choose_kernels(struct pyhash_kernels *kernels, const struct pyhash_options *options)
+{
+    const uint32_t features = pyhash_cpu_features();
+
+    for (unsigned i = 0; i < PYHASH_MAX_LANES; i++) {
+        const char *name = options->kernel_for ? options->kernel_for[i] : options->kernel;
+
+        kernels->of[i] = pyhash_select_kernel(name, features);
+        if (!kernels->of[i])
+            return 0;
+    }
+    return 1;
 }
 
 PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *ranges,
@@ -316,12 +350,11 @@ PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *r
         return PYHASH_ERR_ARGUMENT;
     *error = (struct pyhash_error){ 0 };
     call.nthreads = options->threads > 0 ? options->threads : 1;
-    call.kernel = pyhash_select_kernel(options->kernel, pyhash_cpu_features());
     call.reader = pyhash_select_reader(options->reader, nranges > 0 ? ranges[0].fd : -1);
-    if (!call.kernel)
-        return PYHASH_ERR_KERNEL;
-    if (!call.reader)
+    if (!call.reader || (options->kernel && options->kernel_for))
         return PYHASH_ERR_ARGUMENT;
+    if (!choose_kernels(&call.kernels, options))
+        return PYHASH_ERR_KERNEL;
     call.first_span = calloc(nranges + 1, sizeof *call.first_span);
     if (!call.first_span)
         return PYHASH_ERR_MEMORY;

@@ -49,16 +49,26 @@ const struct pyhash_reader_ops *pyhash_select_reader(uint32_t reader, int fd)
 
 enum pyhash_status pyhash_check_file(int fd, uint64_t end, struct pyhash_error *error)
 {
-    struct stat st;
     int flags = fcntl(fd, F_GETFL);
 
-    if (flags < 0 || fstat(fd, &st) != 0) {
+    if (flags < 0) {
         error->os_errno = errno;
         return PYHASH_ERR_READ;
     }
     /* The direct reader opens the file anew and would not notice. */
     if ((flags & O_ACCMODE) == O_WRONLY || (flags & O_PATH)) {
         error->os_errno = EBADF;
+        return PYHASH_ERR_READ;
+    }
+    return pyhash_check_end(fd, end, error);
+}
+
+enum pyhash_status pyhash_check_end(int fd, uint64_t end, struct pyhash_error *error)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0) {
+        error->os_errno = errno;
         return PYHASH_ERR_READ;
     }
     if (!S_ISREG(st.st_mode))
@@ -79,7 +89,7 @@ enum pyhash_status pyhash_check_views(const struct pyhash_views *views, unsigned
         const struct pyhash_view *view = &views->view[i];
 
         *index = i;
-        status = pyhash_check_file(view->fd, view->offset + view->size, error);
+        status = pyhash_check_end(view->fd, view->offset + view->size, error);
     }
     return status;
 }

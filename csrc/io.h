@@ -23,8 +23,11 @@ struct pyhash_view {
 struct pyhash_views {
     struct pyhash_view view[PYHASH_MAX_VIEWS];
     unsigned nviews;
-    uint8_t *buffer;                    /* buffered reader: `capacity` bytes */
+    uint8_t *buffer;                    /* what is copied: all (buffered), small pieces (auto) */
     size_t capacity, used;
+    size_t copied;                      /* auto: bytes of the buffer in use */
+    uint8_t *room;                      /* mmap reader: addresses for all its views */
+    size_t room_bytes, mapped;          /* of which so many have been given to views */
     unsigned nthreads;                  /* workers that share the machine */
     unsigned max_views;                 /* most views at a time, at most PYHASH_MAX_VIEWS */
     const uint8_t *volatile lost;       /* mmap reader: first address whose page could not be had */
@@ -77,11 +80,17 @@ const struct pyhash_reader_ops *pyhash_select_reader(uint32_t reader, int fd);
 /* Is [.., end) inside the regular file `fd`? */
 enum pyhash_status pyhash_check_file(int fd, uint64_t end, struct pyhash_error *error);
 
+/* The same of a file that has been found regular and open for reading. */
+enum pyhash_status pyhash_check_end(int fd, uint64_t end, struct pyhash_error *error);
+
 /* Are all views still inside their files? Asked after the bytes were used: a read that meets a
  * truncation may return zeros from behind the new end, and nobody else would notice. */
 enum pyhash_status pyhash_check_views(const struct pyhash_views *views, unsigned *index,
                                       struct pyhash_error *error);
 
+/* Is nearly all of the file in the page cache, so that reading it twice costs no drive anything? 0
+ * where the system does not say. */
+int pyhash_is_resident(int fd, uint64_t size);
 
 /* pread bytes [done, size) of a piece to where they belong in `data`, `size` bytes, the caller's. */
 enum pyhash_status pyhash_read(uint8_t *data, int fd, uint64_t offset, size_t size, size_t done,

@@ -27,6 +27,17 @@ struct pyhash_kernel {
     void (*compress)(struct pyhash_lanes *state, const uint8_t *const *data, size_t nblocks);
 };
 
+/* The kernels of one call: which hashes n messages side by side is of[min(n, 16) - 1]. */
+struct pyhash_kernels {
+    const struct pyhash_kernel *of[PYHASH_MAX_LANES];
+};
+
+PYHASH_INLINE const struct pyhash_kernel *pyhash_kernel_for(const struct pyhash_kernels *kernels,
+                                                            size_t nmessages)
+{
+    return kernels->of[(nmessages < PYHASH_MAX_LANES ? nmessages : PYHASH_MAX_LANES) - 1];
+}
+
 /* Round constants K_0 .. K_63 (FIPS 180-4, 4.2.2). */
 extern const uint32_t pyhash_sha256_k[64];
 

@@ -75,6 +75,9 @@ struct pyhash_range {
 /* How to do it. Zero everything for the defaults. */
 struct pyhash_options {
     const char *kernel;           /* name, ends in NUL; NULL: first of the list that runs here */
+    const char *const *kernel_for; /* 16 names: which kernel is best at 1, 2, ... 16 messages side by
+                                     side, as fewer than a kernel's lanes leave the others idle;
+                                     NULL: `kernel` for any number, else `kernel` must be NULL */
     uint32_t threads;             /* 0 counts as 1; the calling thread is one of them; where the
                                      system refuses more, the call goes on with those it got */
     uint32_t reader;              /* enum pyhash_reader */
@@ -97,7 +100,8 @@ struct pyhash_kernel_info {
  * Workers take extents of 16 consecutive spans from one counter over all ranges, so one huge file
  * and a thousand small ones keep all threads equally busy. When any range wants a file digest,
  * workers follow whole files instead (a serial digest cannot be shared out) with up to one file
- * in each lane; give the longest first. After an error the out-buffers hold nothing of use. */
+ * in each lane; give the longest first. Where they are fewer than threads and in the page cache, the
+ * other threads take their spans. After an error the out-buffers hold nothing of use. */
 enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *ranges, size_t nranges,
                                       const struct pyhash_options *options,
                                       struct pyhash_control *control,

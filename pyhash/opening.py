@@ -102,6 +102,10 @@ def open_checkpoint(
         accept_historical=accept_historical,
     )
     check_requirements(signed.requirements, bundle_path)
+    if policy.log is not None or policy.provenance is not None:
+        from pyhash.history import check_history
+
+        check_history(policy, signed.manifest, signed.payload, path, bundle_path)
     ignored = ignored_paths(signed.manifest, policy)
     ours = (bundle_path, tree_path, *(os.fspath(one) for one in cosignatures))
     own = own_paths(signed.manifest, [inside(path, name) for name in ours])

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
@@ -18,10 +20,12 @@ from pyhash.errors import FetchError, UsageError
 from pyhash.fetch import Network
 from pyhash.fetch.https import HttpsSource
 from pyhash.fetch.links import LinkSet
+from pyhash.history import check_history
 from pyhash.locations import BUNDLE_NAME, OWN_NAMES
 from pyhash.manifest import Manifest
 from pyhash.policy import Policy
 from pyhash.pull.finding import find_release
+from pyhash.pull.history import fetch_history
 from pyhash.releases import POINTER_NAME, release_prefix
 from pyhash.s3_access import open_store, sign_url
 from pyhash.signed_bundle import check_signed, load_signed
@@ -56,12 +60,15 @@ def share_release(
         FetchError: It cannot be had.
         UsageError: The reference is of no kind that has signed URLs, or the lifetime too long.
     """
+    policy.check_logged()
     sign = _signer(reference, "GET", lifetime, network, nginx_secret)
     source = HttpsSource(reference, sign, network)
     try:
         place, bundle = find_release(source, release)
         where = f"{reference}: {place.prefix}{BUNDLE_NAME}"
         manifest, _ = check_signed(bundle, where, policy)
+        with tempfile.TemporaryDirectory(prefix="pyhash-share-") as directory:
+            fetch_history(place, manifest, bundle, policy, directory)
         if manifest.root is None:
             raise UsageError(f"{reference}: signed by another tool, without a root to name it by")
         own = [name for name in OWN_NAMES if _has(source, place.prefix + name)]
@@ -98,7 +105,11 @@ def share_upload(
         CheckError: It cannot be read.
         UsageError: As for ``share_release``.
     """
-    manifest, _ = load_signed(bundle_path, policy)
+    policy.check_logged()
+    signed = load_signed(bundle_path, policy)
+    manifest = signed.manifest
+    directory = os.path.dirname(os.path.abspath(bundle_path))
+    check_history(policy, manifest, signed.payload, directory, bundle_path)
     sign = _signer(reference, "PUT", lifetime, network, None)
     prefix = release_prefix(_root(manifest, bundle_path))
     names = [*OWN_NAMES, *(shard.path for shard in manifest.shards)]

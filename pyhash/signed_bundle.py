@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyhash import errors, files, limits, signing
 from pyhash.manifest import Manifest, load_statement
 from pyhash.policy import Policy, Requirement, check_requirements, judge, recall_release
-from pyhash.signing import Identity, historical
+from pyhash.signing import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def load_signed(
     *,
     location: str | os.PathLike[str] = "",
     cosignatures: Sequence[str | os.PathLike[str]] = (),
-) -> tuple[Manifest, str]:
+) -> Signed:
     """Steps 1 and 2: read the bundle strictly, check who signed it, and only then look inside.
 
     Args:
@@ -51,7 +51,7 @@ def load_signed(
         cosignatures: Further bundles over the same statement; every one of them must hold.
 
     Returns:
-        The manifest, and the hint of the key that signed it.
+        What was signed; the policy accepts it.
 
     Raises:
         UnsignedError: There is no bundle.
@@ -62,7 +62,7 @@ def load_signed(
     """
     signed = inspect_signed(bundle_path, policy, location=location, cosignatures=cosignatures)
     check_requirements(signed.requirements, bundle_path)
-    return signed.manifest, signed.key_hint
+    return signed
 
 
 def inspect_signed(
@@ -141,7 +141,11 @@ def inspect_bundle(
         raise errors.LimitError(
             f"{len(cosignatures)} co-signatures, above the cap of {limits.MAX_COSIGNATURES}"
         )
-    keys = historical.accepting(policy.keys) if accept_historical else policy.keys
+    keys = policy.keys
+    if accept_historical:
+        from pyhash.signing import historical
+
+        keys = historical.accepting(keys)
     verified = signing.verify_envelope(bundle, keys, path=bundle_path)
     signers = [verified.signer]
     for place in [os.fspath(one) for one in cosignatures]:
@@ -185,5 +189,7 @@ def read_bundle(bundle_path: str, *, accept_historical: bool = False) -> signing
             ) from error
         raise
     if accept_historical:
+        from pyhash.signing import historical
+
         data = historical.modernize_bundle(data, bundle_path)
     return signing.load_bundle(data, bundle_path)

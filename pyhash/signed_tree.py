@@ -37,7 +37,33 @@ def require_signed_nodes(manifest: Manifest, tree_path: str) -> tuple[memoryview
             that of this checkpoint.
         LimitError, ReadError: It cannot be read.
     """
-    nodes = _load(manifest, tree_path)
+    return _fold(manifest, _load(manifest, tree_path), tree_path)
+
+
+def fold_tree(manifest: Manifest, data: bytes, source: str) -> tuple[memoryview, ...]:
+    """Return the span nodes of each shard out of a tree file that is in memory.
+
+    Args:
+        manifest: What was signed.
+        data: The whole tree file.
+        source: Where it came from, for messages.
+
+    Raises:
+        FormatError, LimitError: As ``require_signed_nodes``.
+    """
+    sizes = _sizes(manifest, source)
+    return _fold(manifest, tree_file.load_tree(data, sizes, source), source)
+
+
+def tree_limit(manifest: Manifest) -> int:
+    """Return the most bytes that the tree file of a signed checkpoint can have. Raises nothing."""
+    sizes = [shard.size or 0 for shard in manifest.shards]
+    return min(tree_file.tree_bytes(sizes), limits.MAX_TREE_FILE_BYTES)
+
+
+def _fold(
+    manifest: Manifest, nodes: tuple[memoryview, ...], tree_path: str
+) -> tuple[memoryview, ...]:
     for shard, own in zip(manifest.shards, nodes, strict=True):
         if shard_root(own) != shard.root:
             raise errors.FormatError(
@@ -50,10 +76,14 @@ def require_signed_nodes(manifest: Manifest, tree_path: str) -> tuple[memoryview
 
 
 def _load(manifest: Manifest, tree_path: str) -> tuple[memoryview, ...]:
+    sizes = _sizes(manifest, tree_path)
+    data = files.read_small(tree_path, tree_limit(manifest))
+    return tree_file.load_tree(data, sizes, tree_path)
+
+
+def _sizes(manifest: Manifest, tree_path: str) -> list[int]:
     if manifest.root is None:
         raise errors.FormatError(
             f"{tree_path}: the bundle was made by another tool, which signs no trees", tree_path
         )
-    sizes = [shard.size or 0 for shard in manifest.shards]
-    limit = min(tree_file.tree_bytes(sizes), limits.MAX_TREE_FILE_BYTES)
-    return tree_file.load_tree(files.read_small(tree_path, limit), sizes, tree_path)
+    return [shard.size or 0 for shard in manifest.shards]

@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L2
     ("files", "locations", "atomic"),
     ("hashing", "credentials"),
-    ("digests", "range_digests", "span_hashing"),
+    ("digests", "range_digests", "span_hashing", "verity"),
     # L3
     ("manifest", "tree_file"),
     # L4
@@ -38,7 +38,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("policy",),
     # L6
     ("closure", "damage", "signed_tree"),
-    ("signed_bundle",),
+    ("signed_bundle", "history"),
     ("opening",),
     ("receipts",),
     ("guarantees", "carrying"),
@@ -49,7 +49,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("gate", "verification_summary", "difference", "s3_access", "releases", "safetensors"),
     ("fetch", "health"),
     ("pull", "push"),
-    ("share", "store"),
+    ("share", "store", "repair", "scrub"),
     ("transformers", "vllm"),
     # The one way in, which only re-exports, and what stands on it
     ("",),

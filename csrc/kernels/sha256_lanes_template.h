@@ -17,6 +17,10 @@
  *   stage_quarter(s,d,o,q) look at words 4q .. 4q+3 at offset o of all lanes d, into s
  *   load_quarter(w,s,d,o,q) words 4q .. 4q+3 of the block at offset o, big-endian, into w[4q..]
  *
+ * Loops are unrolled by pragma where all indices must be constants for `w` to live in registers;
+ * -O2 of gcc 12 does not unroll by itself. The last 48 rounds stay a loop of three: unrolled they
+ * were no faster with gcc and slower with clang (docs/kernels.md).
+ *
  * Staging and prefetch for the next block are spread over the rounds of this one. Prefetch
  * matters: with 16 streams the hardware's own prefetchers give up, and without it data that is
  * not in cache hashes at down to half the speed (measured on Cascade Lake). */
@@ -31,11 +35,14 @@
 #define SIGMA1(x) V_XOR3(V_ROTR(x, 17), V_ROTR(x, 19), V_SHR(x, 10))
 
 /* One round (FIPS 180-4, 6.2.2, step 3) with the roles of the eight variables rotated instead of
- * their values. `bc` is b ^ c on entry, which is a ^ b of the round before. */
+ * their values. `bc` is b ^ c on entry, which is a ^ b of the round before. What does not need the
+ * round before is summed up first: left alone, compilers put h + wt + kt at the end of the chain
+ * that the next round waits for, which costs 2 to 3 %. */
 #define ROUND(a, b, c, d, e, f, g, h, wt, kt)                                            \
     do {                                                                                 \
-        VEC t1_ = V_ADD(V_ADD(h, V_ADD(wt, V_SET1(kt))), V_ADD(SUM1(e), V_CH(e, f, g))); \
-        VEC ab_ = V_XOR(a, b);                                                           \
+        VEC ab_ = V_XOR(a, b), early_ = V_ADD(h, V_ADD(wt, V_SET1(kt))), t1_;            \
+        PYHASH_KEEP(early_);                                                             \
+        t1_ = V_ADD(V_ADD(early_, V_CH(e, f, g)), SUM1(e));                              \
         d = V_ADD(d, t1_);                                                               \
         h = V_ADD(V_ADD(t1_, SUM0(a)), V_MAJ(a, b, c, ab_, bc));                         \
         bc = ab_;                                                                        \
@@ -61,6 +68,7 @@
 
 LANES_TARGET PYHASH_INLINE void prefetch_quarter(const uint8_t *const *data, size_t offset, int q)
 {
+#pragma GCC unroll 4
     for (int j = 0; j < LANES / 4; j++)
         __builtin_prefetch(data[q * (LANES / 4) + j] + offset + PREFETCH_BYTES);
 }
@@ -84,14 +92,18 @@ LANES_TARGET static void compress(struct pyhash_lanes *state, const uint8_t *con
         VEC w[16], bc = V_XOR(s1, s2);
         VEC before[8] = { s0, s1, s2, s3, s4, s5, s6, s7 };
 
+        PYHASH_HIDE(k); /* or sixteen constants are kept on the stack as whole vectors */
+#pragma GCC unroll 4
         for (int q = 0; q < 4; q++)
             load_quarter(w, &stage, data, offset, q);
         stage_quarter(&stage, data, next, 0);
         prefetch_quarter(data, offset, 0);
         EIGHT_ROUNDS(0, WORD);
         EIGHT_ROUNDS(8, WORD);
+#pragma GCC unroll 1
         for (int q = 1; q < 4; q++) {
             k += 16;
+            PYHASH_HIDE(k);
             stage_quarter(&stage, data, next, q);
             prefetch_quarter(data, offset, q);
             EIGHT_ROUNDS(0, EXPAND);

@@ -46,6 +46,8 @@ INTERRUPTIBLE_BYTES = 32 << 20
 POLL_SECONDS = 0.05
 # Below this, measuring the kernels would take longer than the best could save, bytes.
 CALIBRATED_BYTES = 8 << 20
+# Messages of the widest kernel; length of kernel_for in csrc/pyhash.h.
+MOST_LANES = 16
 # What each kernel hashes while being measured: enough for 16 lanes, small enough for any L2.
 CALIBRATION_MESSAGES, CALIBRATION_BYTES, CALIBRATION_ROUNDS = 16, 8192, 5
 
@@ -129,6 +131,23 @@ def measure_kernels() -> tuple[tuple[Kernel, float], ...]:
             best = min(_seconds(kernel.name, messages) for _ in range(CALIBRATION_ROUNDS))
             rates.append((kernel, len(messages) / best))
     return tuple(sorted(rates, key=lambda pair: -pair[1]))
+
+
+def kernels_by_count() -> tuple[str, ...]:
+    """Return which kernel is fastest at 1, 2, ... 16 messages side by side, as measured.
+
+    Sixteen lanes are no use to two messages: the fewer there are, the more often a kernel with
+    fewer lanes wins, if its instructions make up for it.
+    """
+    measured = measure_kernels()
+
+    def seconds(count: int, lanes: int, rate: float) -> float:
+        return -(-count // lanes) * lanes / rate
+
+    return tuple(
+        min(measured, key=lambda one: seconds(count, one[0].lanes, one[1]))[0].name
+        for count in range(1, MOST_LANES + 1)
+    )
 
 
 def _seconds(kernel: str, messages: bytes) -> float:
@@ -224,13 +243,13 @@ def hash_ranges(
     if reader not in READERS:
         raise errors.UsageError(f"no reader {reader!r}; there are {', '.join(READERS)}")
     total = sum(item.end - item.start for item in ranges)
-    if kernel is None and total >= CALIBRATED_BYTES:
-        kernel = measure_kernels()[0][0].name
     request = _Request(ranges, span_nodes, file_digests)
     options = ffi.new("struct pyhash_options *")
-    name = _name(kernel)
-    options.kernel, options.threads, options.reader = name, threads, READERS[reader]
-    request.keep.append(name)
+    options.threads, options.reader = threads, READERS[reader]
+    if kernel is None and total >= CALIBRATED_BYTES:
+        options.kernel_for = request.hold_names(kernels_by_count())
+    else:
+        options.kernel = request.hold_names([kernel])[0] if kernel else ffi.NULL
     control = ffi.new("struct pyhash_control *")
     error = ffi.new("struct pyhash_error *")
 
@@ -287,6 +306,13 @@ class _Request:
         self.keep.append(view)
         return view
 
+    def hold_names(self, names: Sequence[str]) -> Any:
+        """Return C strings that live as long as this request."""
+        strings = [_name(name) for name in names]
+        array = ffi.new("char *[]", strings)
+        self.keep += [*strings, array]
+        return array
+
     def _place(self, item: Range) -> Any:
         try:
             view = ffi.from_buffer("uint8_t[]", item.into, require_writable=True)
@@ -303,9 +329,10 @@ class _Request:
         """Cut the out-buffers into one result for each range."""
         found = []
         offset = 0
+        all_nodes, digests = memoryview(self._nodes), memoryview(self._digests)
         for index, count in enumerate(self._counts):
-            nodes = bytes(self._nodes[offset : offset + DIGEST_BYTES * count])
-            digest = bytes(self._digests[DIGEST_BYTES * index : DIGEST_BYTES * (index + 1)])
+            nodes = bytes(all_nodes[offset : offset + DIGEST_BYTES * count])
+            digest = bytes(digests[DIGEST_BYTES * index : DIGEST_BYTES * (index + 1)])
             found.append(RangeDigest(nodes, digest or None))
             offset += DIGEST_BYTES * count
         return found

@@ -16,6 +16,8 @@ COMMANDS = {
     "health": ("health", "Tell probes whether a verified checkpoint is still that."),
     "push": ("push", "Publish a signed checkpoint as a release."),
     "pull": ("pull", "Fetch a release, verified as it arrives."),
+    "repair": ("repair", "Mend a damaged checkpoint from a second copy."),
+    "scrub": ("scrub", "Check checkpoints in the background, for cron and timers."),
     "share": ("share", "Make time-limited links to one release."),
     "log": ("log", "Keep an append-only record of statements and accesses that proves itself."),
     "provenance": ("provenance", "Say, show and verify how a checkpoint came about."),

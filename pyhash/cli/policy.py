@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,14 +69,40 @@ def _rule_lines(policy: Policy) -> list[Line]:
     lines += [("ignore", YES, f"may be there unsigned: {path}") for path in policy.ignore]
     if policy.guarantee is not None:
         lines.append(("guarantee", YES, f"{policy.guarantee} at least"))
+    return [*lines, *_history_lines(policy)]
+
+
+def _history_lines(policy: Policy) -> list[Line]:
+    """What the rule wants to lie beside the checkpoint; whether it does is looked at later."""
+    lines: list[Line] = []
+    if policy.require_log:
+        lines.append(("require-log", YES, "every access must be recorded: --log DIR"))
+    if policy.log is not None:
+        text = f"the bundle must be in {policy.log.key.name}"
+        if policy.log.threshold:
+            text += f", co-signed by {policy.log.threshold} of {len(policy.log.witnesses)}"
+        lines.append(("log", YES, text))
+    needs = policy.provenance
+    if needs is not None:
+        keys = {key.hint: None for key in needs.all_keys()}
+        lines += [("provenance", YES, f"may state a step: {hint}") for hint in keys]
+        required = needs.required_steps
+        lines += [("provenance", YES, f"must have taken place: {one}") for one in required]
+        parents = "any" if needs.allow_unknown_parents else str(len(needs.known_parents))
+        lines.append(("provenance", YES, f"may be without a statement: {parents} parents"))
+        if needs.datasets is not None:
+            lines.append(("provenance", YES, f"{len(needs.datasets)} data sets are accepted"))
     return lines
 
 
 def _look(lines: list[Line], trust: Trust, policy: Policy, model: str) -> Answer | None:
     """Add a line for each requirement; return the answer of the step that raised, if one did."""
+    from pyhash.history import check_history
     from pyhash.locations import places
     from pyhash.opening import open_checkpoint
-    from pyhash.signed_bundle import inspect_signed
+    from pyhash.signed_bundle import Signed, inspect_signed
+
+    found: list[Signed] = []
 
     def signature() -> None:
         bundle_path, _ = places(model, trust.signature, trust.tree)
@@ -87,15 +114,24 @@ def _look(lines: list[Line], trust: Trust, policy: Policy, model: str) -> Answer
         lines.extend(
             (one.name, YES if one.is_met else NO, one.message) for one in signed.requirements
         )
+        found.append(signed)
+
+    def history() -> None:
+        bundle_path, _ = places(model, trust.signature, trust.tree)
+        met = check_history(policy, found[0].manifest, found[0].payload, model, bundle_path)
+        lines.extend((one.name, YES, one.message) for one in met)
 
     def files() -> None:
-        opened = open_checkpoint(model, policy, **trust.files())
+        # Looking is no access: the line about require-log says what every access needs.
+        unlogged = replace(policy, require_log=False)
+        opened = open_checkpoint(model, unlogged, **trust.files())
         count = len(opened.listing.files)
         lines.append(("files", YES, f"{count}, with the signed names and sizes"))
 
     failure = _step(lines, "signature", signature)
-    if failure is None and all(found == YES for _, found, _ in lines):
-        failure = _step(lines, "files", files)
+    for name, work in (("history", history), ("files", files)):
+        if failure is None and all(answer == YES for _, answer, _ in lines):
+            failure = _step(lines, name, work)
     return failure
 
 

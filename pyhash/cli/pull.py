@@ -11,7 +11,7 @@ import click
 from pyhash import errors
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
-from pyhash.cli.log_options import access_log_options, open_log_option, recorded
+from pyhash.cli.log_options import access_log_options, open_log_option, recorded, under_log
 from pyhash.cli.network import network_of, network_options, parse_rate
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
@@ -86,8 +86,8 @@ def command(
     from pyhash.pull import PullOptions, pull
 
     trust = take_trust(parameters)
-    policy = trust.policy_for(model)
     access = open_log_option(log, log_key)
+    policy = under_log(trust.policy_for(model), access)
     network = network_of(credentials, ca, proxy)
     with settings.hashing_options() as hashing:
         options = PullOptions(network, connections, parse_rate(limit_rate), hashing)

@@ -9,7 +9,7 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
-from pyhash.cli.log_options import access_log_options, open_log_option, recorded
+from pyhash.cli.log_options import access_log_options, open_log_option, recorded, under_log
 from pyhash.cli.network import network_of, network_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
@@ -50,8 +50,8 @@ def command(
     from pyhash.push import PushOptions, push
 
     trust = take_trust(parameters)
-    policy = trust.policy_for(model)
     access = open_log_option(log, log_key)
+    policy = under_log(trust.policy_for(model), access)
     network = network_of(credentials, ca, proxy)
     with settings.hashing_options() as hashing:
         options = PushOptions(

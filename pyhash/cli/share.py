@@ -12,7 +12,7 @@ import click
 from pyhash import errors
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
-from pyhash.cli.log_options import access_log_options, open_log_option, recorded
+from pyhash.cli.log_options import access_log_options, open_log_option, recorded, under_log
 from pyhash.cli.network import network_of, network_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.trust import publisher_options, take_trust
@@ -74,9 +74,9 @@ def command(
     from pyhash.merkle import format_root
     from pyhash.share import share_release, share_upload
 
-    policy = take_trust(parameters).policy_for(home)
-    network = network_of(credentials, ca, proxy)
     access = open_log_option(log, log_key)
+    policy = under_log(take_trust(parameters).policy_for(home), access)
+    network = network_of(credentials, ca, proxy)
     life = parse_time(lifetime)
     secret = None if nginx_secret is None else load_secret(nginx_secret)
     if upload is not None and (release is not None or secret is not None):

@@ -7,13 +7,18 @@ is only ever used when it was asked for.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.guarantees.content import CONTENT
 from pyhash.guarantees.once import once
 from pyhash.guarantees.only import only
 from pyhash.guarantees.receipt import by_receipt, recorded
-from pyhash.guarantees.resumed import resume
-from pyhash.guarantees.sampled import sample
+
+if TYPE_CHECKING:
+    from pyhash.guarantees.resumed import resume
+    from pyhash.guarantees.sampled import sample
 
 __all__ = [
     "CONTENT",
@@ -29,6 +34,9 @@ __all__ = [
     "sample",
 ]
 
+# name -> module here that has it
+_LATER = {"resume": "resumed", "sample": "sampled"}
+
 # Weakest first: a policy's least guarantee is compared by this order.
 MEANINGS = {
     "receipt": "every byte was verified earlier on this host, and no file changed since",
@@ -42,3 +50,13 @@ def is_at_least(name: str, least: str) -> bool:
     """Whether one guarantee is as strong as another, both names of ``MEANINGS``. Raises nothing."""
     order = list(MEANINGS)
     return order.index(name) >= order.index(least)
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of ``_LATER`` when it is first used: most processes use none."""
+    home = _LATER.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

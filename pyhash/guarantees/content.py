@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pyhash import damage, errors, files, hashing, range_digests
+from pyhash import damage, errors, files, hashing
 from pyhash.errors import Finding
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.manifest import ShardEntry, SignedRange
@@ -43,6 +43,8 @@ def _compare_ranges(
     opened: Opened, numbers: Sequence[int], options: hashing.Options
 ) -> tuple[list[Finding], int]:
     """Steps 5 to 7 for a bundle of another tool that signed ranges, or digests of another kind."""
+    from pyhash import range_digests  # here, as its pool of threads is slow to import
+
     messages, expected = [], []
     for index in numbers:
         shard, file = opened.manifest.shards[index], opened.listing.files[index]

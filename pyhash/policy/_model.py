@@ -17,6 +17,8 @@ from pyhash.signing import Verifier, load_verifier
 
 if TYPE_CHECKING:
     from pyhash.access import AccessLog
+    from pyhash.log.checkpoint import TrustedLog
+    from pyhash.provenance.requirements import Requirements
 
 ENFORCE, WARN, OFF = "enforce", "warn", "off"
 MODES = (ENFORCE, WARN, OFF)
@@ -46,6 +48,8 @@ class Policy:
             say so. ``verify`` enforces whatever this is.
         state: Directory that remembers the highest release seen; None: nothing is remembered.
         require_log: Nothing may be done with the checkpoint that is not recorded in a log.
+        log: Where the bundle must be logged, with a proof beside the checkpoint; None: nowhere.
+        provenance: What is required of its lineage, see ``history``; None: nothing.
         rule: Which rule of which file this is, for people; empty without a file.
         location: The checkpoint that the rule was chosen for, an absolute path; empty without.
         files: What the policy was read from; none of it may lie in the checkpoint.
@@ -69,6 +73,8 @@ class Policy:
     location: str = ""
     files: tuple[str, ...] = ()
     require_log: bool = False
+    log: TrustedLog | None = None
+    provenance: Requirements | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

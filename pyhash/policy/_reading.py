@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pyhash import limits
 from pyhash.errors import FormatError, PolicyError, PolicyFileError, UsageError
@@ -22,6 +21,10 @@ from pyhash.policy._patterns import check_pattern, is_match, name_of
 from pyhash.policy._signers import SIGNER_KEYS, load_signers
 from pyhash.policy._trusted_files import check_trusted_directory, read_trusted
 from pyhash.strict_json import show
+
+if TYPE_CHECKING:
+    from pyhash.log.checkpoint import TrustedLog
+    from pyhash.provenance.requirements import Requirements
 
 VERSION = 1
 LEAST_GUARANTEE = "content"  # unless a rule says otherwise
@@ -101,6 +104,8 @@ class PolicyFile:
 
 
 def _load(data: bytes, source: str) -> tuple[Rule, ...]:
+    import tomllib  # here, as most processes read no policy file
+
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except RecursionError:
@@ -136,6 +141,8 @@ _RULE_KEYS = (
     "release-name",
     "remember",
     "require-log",
+    "log",
+    "provenance",
 )
 
 
@@ -149,6 +156,7 @@ def _load_rule(
     try:
         check_pattern(pattern)
         keys, files = load_signers(fields, base)
+        log, provenance, more = _load_history(table, base)
         policy = Policy(
             keys,
             ignore=tuple(table.take("ignore", _strings) or ()),
@@ -161,12 +169,30 @@ def _load_rule(
             mode=table.take("mode", _string, ENFORCE),
             state=_remember(table, state),
             rule=where,
-            files=(source, *files),
+            files=(source, *files, *more),
             require_log=table.take("require-log", _boolean, False),
+            log=log,
+            provenance=provenance,
         )
     except (UsageError, FormatError) as error:
         table.refuse(str(error))
     return Rule(pattern, policy)
+
+
+def _load_history(
+    table: _Table, base: str
+) -> tuple[TrustedLog | None, Requirements | None, tuple[str, ...]]:
+    """Return what the log and the lineage must be like, and the files that say so."""
+    logged, stated = table.take("log", _table), table.take("provenance", _table)
+    if logged is None and stated is None:
+        return None, None, ()
+    from pyhash.policy._history import load_log, load_provenance
+
+    log, files = (None, ()) if logged is None else load_log(logged, base)
+    if stated is None:
+        return log, None, files
+    provenance, more = load_provenance(stated, base, log)
+    return log, provenance, (*files, *more)
 
 
 def _remember(table: _Table, state: str | None) -> str | None:
@@ -241,6 +267,12 @@ def _filled_strings(value: Any) -> list[str]:
     if not value:
         raise ValueError("an array of strings that is not empty")
     return _strings(value)
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("a table")
+    return value
 
 
 def _tables(value: Any) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from pyhash.merkle import format_root
 from pyhash.policy import Policy, remember_release
 from pyhash.pull import plan
 from pyhash.pull.finding import Place, find_release, find_trusted_release, place_in_mirror
+from pyhash.pull.history import fetch_history, history_names
 from pyhash.pull.quarantine import Quarantine, quarantine_for
 from pyhash.pull.transfer import BadSpan, Throttle, Transfer
 from pyhash.verify_checkpoint import verify
@@ -118,6 +119,7 @@ def pull(
     options = options or PullOptions()
     if tuf is not None and release is not None:
         raise errors.UsageError("a release by its root needs no pointer: give one of the two")
+    policy.check_logged()
     target = os.fspath(destination)
     if os.path.lexists(target):
         raise errors.UsageError(f"{target}: is there already; pull to another path, or remove it")
@@ -138,6 +140,7 @@ def pull(
         )
         quarantine = stack.enter_context(quarantine_for(target, bundle))
         write_file(quarantine.place(BUNDLE_NAME), bundle)
+        fetch_history(first, manifest, bundle, policy, quarantine.path)
         places = [first, *(place_in_mirror(one, manifest) for one in sources[1:])]
         result = _fetch(places, quarantine, manifest, key_hint, policy, cosignatures, only, options)
         remember_release(policy, target, manifest, int(time.time()))
@@ -174,7 +177,7 @@ def _fetch(
     quarantine.check_space(to_come)
     moved = transfer.bytes_moved
     transfer.fetch(wanted, _reporter(options.hashing, moved + to_come))
-    own = _fetch_own(places[0], quarantine, {shard.path for shard in manifest.shards})
+    own = _fetch_own(places[0], quarantine, policy, {one.path for one in manifest.shards})
     tree = [TREE_NAME] if nodes else []
     names = [BUNDLE_NAME, *tree, *own, *(one.path for one in selection)]
     quarantine.keep_only(names)
@@ -237,22 +240,26 @@ def _fetch_tree(
     )
 
 
-def _fetch_own(place: Place, quarantine: Quarantine, signed: Collection[str]) -> list[str]:
+def _fetch_own(
+    place: Place, quarantine: Quarantine, policy: Policy, signed: Collection[str]
+) -> list[str]:
     """Fetch what else of ours lies beside the signed files; each is checked by whoever uses it.
 
-    What cannot be had is left out: a policy that wants it will miss it.
+    What the policy was asked about is there already and stays. What cannot be had is left out.
     """
     found = []
     for name in OWN_NAMES:
-        if name not in (BUNDLE_NAME, TREE_NAME, *signed):
-            try:
-                data = place.source.fetch_small(
-                    place.prefix + name, limits.MAX_PROVENANCE_FILE_BYTES
-                )
-            except (errors.FetchError, errors.LimitError):
-                continue
-            write_file(quarantine.place(name), data)
-            found.append(name)
+        if name in (BUNDLE_NAME, TREE_NAME, *signed):
+            continue
+        if name in history_names(policy):
+            found += [name] if os.path.lexists(quarantine.place(name)) else []
+            continue
+        try:
+            data = place.source.fetch_small(place.prefix + name, limits.MAX_PROVENANCE_FILE_BYTES)
+        except (errors.FetchError, errors.LimitError):
+            continue
+        write_file(quarantine.place(name), data)
+        found.append(name)
     return found
 
 

@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 from pyhash.errors import (
     CancelledError,
@@ -24,7 +26,6 @@ from pyhash.fetch import Network
 from pyhash.hashing import Options, hash_buffer
 from pyhash.merkle import DIGEST_BYTES, SPAN_BYTES
 from pyhash.pull.finding import Place
-from pyhash.pull.quarantine import Quarantine
 
 REQUEST_SPANS = 32  # most spans of one request: enough to make its latency small
 BACKOFF_SECONDS = 0.2
@@ -65,6 +66,17 @@ class BadSpan:
     end: int
 
 
+class Destination(Protocol):
+    """Where spans are written to, by any thread."""
+
+    def writing(self, name: str) -> AbstractContextManager[int]:
+        """Open a shard for writing; yields its descriptor.
+
+        Raises:
+            WriteError: The system would not.
+        """
+
+
 class Throttle:
     """Keeps the bytes of all threads below a rate. Thread-safe."""
 
@@ -94,25 +106,28 @@ class Transfer:
     def __init__(
         self,
         places: Sequence[Place],
-        quarantine: Quarantine,
+        destination: Destination,
         network: Network,
         throttle: Throttle,
         *,
         connections: int,
+        taken: Callable[[str, str, int, int], None] | None = None,
     ) -> None:
         """Make ready.
 
         Args:
             places: Where the release can be had; the first is preferred.
-            quarantine: Where it goes.
+            destination: Where it goes.
             network: How often to try.
             throttle: How fast at most.
             connections: How many requests at once.
+            taken: Told of each span that was written: source, path, start, end; by any thread.
         """
         self.places = places
         self.bad: list[BadSpan] = []
         self.bytes_moved = 0
-        self._quarantine = quarantine
+        self._destination = destination
+        self._taken = taken
         self._network = network
         self._throttle = throttle
         self._connections = connections
@@ -223,11 +238,13 @@ class Transfer:
                 with self._lock:
                     self.bad.append(BadSpan(place.name, job.path, start, start + len(data)))
                 return False
-        with self._quarantine.writing(job.path) as descriptor:
-            view = memoryview(data)
+        with self._destination.writing(job.path) as descriptor:
+            view, at = memoryview(data), start
             while view:
-                count = os.pwrite(descriptor, view, start)
-                view, start = view[count:], start + count
+                count = os.pwrite(descriptor, view, at)
+                view, at = view[count:], at + count
+        if self._taken:
+            self._taken(place.name, job.path, start, at)
         return True
 
 

@@ -6,11 +6,18 @@ that it names by device, inode, size and times, for one manifest, one signer and
 is used for is decided by the guarantees; docs/receipts.md says what it can and cannot prove.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from pyhash.receipts._binding import Binding, bind, boot_id
-from pyhash.receipts._progress import Progress, Stretch, open_progress
 from pyhash.receipts._receipt import Receipt, read_receipt, record
 from pyhash.receipts._settling import flush_files, is_settled, settle
 from pyhash.receipts._store import Store, open_store
+
+if TYPE_CHECKING:
+    from pyhash.receipts._progress import Progress, Stretch, open_progress
 
 __all__ = [
     "Binding",
@@ -28,3 +35,16 @@ __all__ = [
     "record",
     "settle",
 ]
+
+# name -> module here that has it
+_LATER = dict.fromkeys(("Progress", "Stretch", "open_progress"), "_progress")
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of ``_LATER`` when it is first used: most processes use none."""
+    home = _LATER.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

@@ -18,6 +18,8 @@
 /* The compiler must not use the real instructions for anything here. */
 #undef PYHASH_TARGET
 #define PYHASH_TARGET(isa)
+#undef PYHASH_KEEP
+#define PYHASH_KEEP(vector)
 
 #define pyhash_kernel_avx512_x16 pyhash_kernel_avx512_x16_modelled
 

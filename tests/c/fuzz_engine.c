@@ -180,20 +180,35 @@ static void check_range(const struct pyhash_range *range)
     }
 }
 
+/* One kernel for any number of messages, or one for each number. */
+static struct pyhash_options take_kernels(struct input *input)
+{
+    static const char *names[PYHASH_MAX_LANES];
+
+    if (take(input, 2))
+        return (struct pyhash_options){ .kernel = take_kernel(input) };
+    for (unsigned i = 0; i < PYHASH_MAX_LANES; i++)
+        names[i] = i > 0 && take(input, 2) ? names[i - 1] : take_kernel(input);
+    return (struct pyhash_options){ .kernel_for = names };
+}
+
 static void fuzz_ranges(struct input *input)
 {
     struct pyhash_range ranges[MAX_RANGES];
-    struct pyhash_options options = { .kernel = take_kernel(input),
-                                      .threads = (uint32_t)take(input, 5),
-                                      .reader = take_reader(input) };
+    struct pyhash_options options = take_kernels(input);
     struct pyhash_error error;
     enum pyhash_status status, expected = PYHASH_OK, own;
     int digests = (int)take(input, 2);
     size_t nranges = take(input, MAX_RANGES), bad = 0;
 
+    options.threads = (uint32_t)take(input, 5);
+    options.reader = take_reader(input);
     make_shard();
     for (size_t i = 0; i < nranges; i++) {
         ranges[i] = make_range(input, digests, &own);
+        /* What makes no sense is refused before the file is looked at. */
+        if (digests && ranges[i].start != 0)
+            own = PYHASH_ERR_ARGUMENT;
         if (expected == PYHASH_OK && own != PYHASH_OK) {
             expected = own;
             bad = i;
@@ -202,10 +217,6 @@ static void fuzz_ranges(struct input *input)
             ranges[i].span_nodes = need_memory(5 * DIGEST);
         if (digests)
             ranges[i].file_digest = need_memory(DIGEST);
-        if (digests && ranges[i].start != 0 && expected == PYHASH_OK) {
-            expected = PYHASH_ERR_ARGUMENT;
-            bad = i;
-        }
     }
     status = pyhash_hash_ranges(ranges, nranges, &options, NULL, &error);
     CHECK(status == expected, "%s, expected: %s", pyhash_status_text(status),

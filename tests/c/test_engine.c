@@ -92,6 +92,23 @@ static struct part whole(const struct sample *sample)
     return (struct part){ sample, 0, sample->size, sample->nodes, sample->digest };
 }
 
+static struct random choices = { .state = 5 };
+
+/* A kernel for each number of messages, whatever is best: no choice may change a result. */
+static const char *const *next_choice(void)
+{
+    static const char *names[16];
+
+    for (unsigned i = 0; i < 16; i++)
+        names[i] = i > 0 && random_below(&choices, 2) ? names[i - 1] : next_kernel();
+    return names;
+}
+
+static const char *const with_one_unknown[16] = {
+    "portable", "portable", "portable", "portable", "portable", "portable", "portable", "portable",
+    "portable", "portable", "portable", "portable", "portable", "portable", "sse2_x4",  "portable",
+};
+
 static struct pyhash_options options_of(const struct setup *setup)
 {
     static const uint32_t readers[NWAYS] = {
@@ -99,8 +116,13 @@ static struct pyhash_options options_of(const struct setup *setup)
         PYHASH_READER_AUTO, PYHASH_READER_AUTO, PYHASH_READER_BUFFERED,
     };
 
-    return (struct pyhash_options){ .kernel = next_kernel(), .threads = setup->threads,
-                                    .reader = readers[setup->way] };
+    struct pyhash_options options = { .threads = setup->threads, .reader = readers[setup->way] };
+
+    if (random_below(&choices, 2))
+        options.kernel = next_kernel();
+    else
+        options.kernel_for = next_choice();
+    return options;
 }
 
 static struct pyhash_range range_of(const struct part *part, size_t index, enum way way)
@@ -373,6 +395,10 @@ static void test_arguments(void)
     CHECK(pyhash_hash_ranges(&range, 1, &options, NULL, &error) == PYHASH_ERR_ARGUMENT, "reader");
     options = (struct pyhash_options){ .kernel = "sse2_x4" };
     CHECK(pyhash_hash_ranges(&range, 1, &options, NULL, &error) == PYHASH_ERR_KERNEL, "kernel");
+    options.kernel_for = next_choice();
+    CHECK(pyhash_hash_ranges(&range, 1, &options, NULL, &error) == PYHASH_ERR_ARGUMENT, "both");
+    options = (struct pyhash_options){ .kernel_for = with_one_unknown };
+    CHECK(pyhash_hash_ranges(&range, 1, &options, NULL, &error) == PYHASH_ERR_KERNEL, "one of them");
 }
 
 int main(int argc, char **argv)

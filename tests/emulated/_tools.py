@@ -141,7 +141,9 @@ def _extract(archive: Path, target: Path) -> None:
     ):
         for member in members:
             name = Path(member.name).name.removesuffix("-static")
-            content = members.extractfile(member) if member.isreg() and name in NAMES else None
+            # A package also has files of those names that tell the system of its emulators.
+            is_program = member.isreg() and Path(member.name).parent.name == "bin"
+            content = members.extractfile(member) if is_program and name in NAMES else None
             if content:
                 (target / name).write_bytes(content.read())
                 (target / name).chmod(0o755)

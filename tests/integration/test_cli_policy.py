@@ -98,7 +98,7 @@ def test_policy_instead_of_keys(write: Write, run: Run) -> None:
             assert "--policy says whom to trust" in err
     assert not started()
     code, _, err = run("verify", "model", "--signature", "model/model.sig")
-    assert (code, "Missing option '--key', or '--policy'" in err) == (2, True)
+    assert (code, "Missing option '--key', '--trusted-root' or '--policy'" in err) == (2, True)
 
 
 # --- releases -------------------------------------------------------------------------------------

@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography_vectors import open_vector_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyhash import errors
-from pyhash._native import Kernel, Range, fold_nodes, hash_messages, hash_ranges, kernels
+from pyhash import _native, errors
+from pyhash._native import (
+    Kernel,
+    Range,
+    fold_nodes,
+    hash_messages,
+    hash_ranges,
+    kernels,
+    kernels_by_count,
+)
 from tests import reference
 
 SPAN = 1 << 20
@@ -159,3 +168,39 @@ def test_refused() -> None:
 def test_kernel_of_another_processor_is_refused(name: str) -> None:
     with pytest.raises(errors.EngineError):
         hash_messages(b"abc", 3, kernel=name)
+
+
+def test_kernel_for_each_number_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: three messages take "one" 3/2 and "pair" 4/3; five take "pair" 6/3, as "wide"."""
+    measured = (
+        (Kernel("wide", 16, True), 8.0),
+        (Kernel("pair", 2, True), 3.0),
+        (Kernel("one", 1, True), 2.0),
+    )
+    monkeypatch.setattr(_native, "measure_kernels", lambda: measured)
+    assert kernels_by_count() == ("one", "pair", "pair", "pair", *["wide"] * 12)
+
+
+def test_long_calls_choose_by_number() -> None:
+    size = 2 * _native.CALIBRATED_BYTES + 5
+    data = hashlib.shake_128(b"chosen").digest(1 << 20) * (size >> 20) + b"12345"
+    for count in (1, 2, 5, 17):
+        ranges = [Range("m", data, 0, size)] * count
+        for nodes in (False, True):
+            found = hash_ranges(ranges, threads=2, span_nodes=nodes, file_digests=True)
+            assert {one.file_digest for one in found} == {hashlib.sha256(data).digest()}
+
+
+def test_fewer_files_than_threads(tmp_path: Path) -> None:
+    """Spans are then hashed beside the digest, which counts as progress only once."""
+    data = hashlib.shake_128(b"few").digest(1 << 20) * 40 + b"end"
+    (tmp_path / "file").write_bytes(data)
+    done: list[int] = []
+    with (tmp_path / "file").open("rb") as file:
+        ranges = [Range("file", file.fileno(), 0, len(data)), Range("memory", data, 0, len(data))]
+        for count in (1, 2):
+            found = hash_ranges(ranges[:count], threads=5, file_digests=True, progress=done.append)
+            assert done[-1] == count * len(data)
+            for one in found:
+                assert one.file_digest == hashlib.sha256(data).digest()
+                assert one.span_nodes == b"".join(reference.span_nodes(data))

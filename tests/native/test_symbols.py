@@ -30,7 +30,7 @@ FORBIDDEN = re.compile(
     r"longjmp|siglongjmp|Py[A-Z_]\w*)"
 )
 # Which files may write to data of their own, which outlives every call.
-STATEFUL = {"map_guard"}
+STATEFUL = {"map_guard", "cpu_features"}
 # Constants that hold addresses are written once, by the loader, and then protected.
 WRITABLE = re.compile(r"\.(data|bss|tdata|tbss)(?!\.rel\.ro)|COMMON|\*COM\*")
 

@@ -41,6 +41,7 @@ LANES_TARGET PYHASH_INLINE void load_quarter(__m256i w[16], const STAGE *stage,
     __m256i row[4], low[2], high[2];
 
     (void)stage;
+#pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         row[j] = _mm256_loadu2_m128i((const __m128i *)(const void *)(data[j + 4] + at),
                                      (const __m128i *)(const void *)(data[j] + at));

@@ -34,6 +34,7 @@ struct stage {
 LANES_TARGET PYHASH_INLINE void stage_quarter(struct stage *stage, const uint8_t *const *data,
                                               size_t offset, int q)
 {
+#pragma GCC unroll 16
     for (int lane = 0; lane < LANES; lane++) {
         const __m128i *words = (const __m128i *)(const void *)(data[lane] + offset + 16 * (size_t)q);
 
@@ -41,7 +42,8 @@ LANES_TARGET PYHASH_INLINE void stage_quarter(struct stage *stage, const uint8_t
     }
 }
 
-/* 4x4 transpose of 32-bit words within each 128 bits. */
+/* 4x4 transpose of 32-bit words within each 128 bits. Bytes are swapped first, not last: clang 14
+ * merges a last VPSHUFB with the unpacking before it into five narrower instructions. */
 LANES_TARGET PYHASH_INLINE void load_quarter(__m512i w[16], const struct stage *stage,
                                              const uint8_t *const *data, size_t offset, int q)
 {
@@ -49,16 +51,17 @@ LANES_TARGET PYHASH_INLINE void load_quarter(__m512i w[16], const struct stage *
     __m512i row[4], low[2], high[2];
 
     (void)data, (void)offset;
+#pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
-        row[j] = _mm512_load_si512((const void *)stage->row[q][j]);
+        row[j] = _mm512_shuffle_epi8(_mm512_load_si512((const void *)stage->row[q][j]), swap);
     low[0] = _mm512_unpacklo_epi32(row[0], row[1]);
     high[0] = _mm512_unpackhi_epi32(row[0], row[1]);
     low[1] = _mm512_unpacklo_epi32(row[2], row[3]);
     high[1] = _mm512_unpackhi_epi32(row[2], row[3]);
-    w[4 * q] = _mm512_shuffle_epi8(_mm512_unpacklo_epi64(low[0], low[1]), swap);
-    w[4 * q + 1] = _mm512_shuffle_epi8(_mm512_unpackhi_epi64(low[0], low[1]), swap);
-    w[4 * q + 2] = _mm512_shuffle_epi8(_mm512_unpacklo_epi64(high[0], high[1]), swap);
-    w[4 * q + 3] = _mm512_shuffle_epi8(_mm512_unpackhi_epi64(high[0], high[1]), swap);
+    w[4 * q] = _mm512_unpacklo_epi64(low[0], low[1]);
+    w[4 * q + 1] = _mm512_unpackhi_epi64(low[0], low[1]);
+    w[4 * q + 2] = _mm512_unpacklo_epi64(high[0], high[1]);
+    w[4 * q + 3] = _mm512_unpackhi_epi64(high[0], high[1]);
 }
 
 #include "../sha256_lanes_template.h"
