@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
 import json
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import pyhash
-from pyhash import errors, guarantees, locations
+from pyhash import errors, guarantees, limits, locations, signing
 from pyhash.cli.receipt_options import leave_failed
 from pyhash.health import probe_file, server
 from pyhash.health.metrics import dump_metrics
@@ -171,3 +175,78 @@ def test_once_hashes_once(published: Published) -> None:
     lock.symlink_to(published.public)
     with pytest.raises(errors.ReceiptError, match="cannot be locked"):
         verify()
+
+
+def test_a_forged_record_means_hashing(published: Published) -> None:
+    store = open_store(published.home / "shared", create=True)
+    keys = [published.public]
+    guarantee = guarantees.once(store)
+    pyhash.verify(published.model, keys=keys, guarantee=guarantee)
+    (record,) = (published.home / "shared").glob("*.receipt")
+    record.write_bytes(b"{}\n")
+    proof = pyhash.verify(published.model, keys=keys, guarantee=guarantee)
+    assert proof.guarantee == "content"
+
+
+def test_a_receipt_without_a_bundle_and_a_signed_one(published: Published) -> None:
+    policy = Policy.from_key_files([published.public])
+    place = published.home / "vsa"
+    begin_receipt(str(place), str(published.model), "none", policy).write_failed()
+    (subject,) = json.loads(place.read_bytes())["subject"]
+    path = hashlib.sha256(str(published.model).encode()).hexdigest()
+    assert subject["digest"] == {"pyhash-path-sha256": path}
+    signer = signing.load_signer(published.private)
+    receipt = begin_receipt(str(place), str(published.model), published.bundle, policy, signer)
+    receipt.write_failed()
+    bundle = signing.load_bundle(place.read_bytes(), "vsa")
+    signing.verify_envelope(bundle, policy.keys)
+
+
+def test_a_policy_file_is_named_with_its_digest(published: Published) -> None:
+    file = published.home / "policy.toml"
+    file.write_text('[[rule]]\nmodel = "*"\nkeys = ["publisher.pub"]\n')
+    policy = replace(
+        Policy.from_key_files([published.public]), rule="policy.toml: rule 1", files=(str(file),)
+    )
+    place = published.home / "vsa"
+    begin_receipt(str(place), str(published.model), published.bundle, policy).write_failed()
+    said = json.loads(place.read_bytes())["predicate"]["policy"]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert said == {"uri": file.as_uri(), "digest": {"sha256": digest}}
+
+
+def ask(port: int, method: str, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path)
+        found = connection.getresponse()
+        return found.status, found.read()
+    finally:
+        connection.close()
+
+
+def test_the_answers_of_the_server(published: Published) -> None:
+    health = Health(1e-9)
+    with server.serving(health, "127.0.0.1", 0) as port:
+        assert ask(port, "GET", "/readyz") == (503, b"not ready\n")
+        health.hold(published.verify())
+        assert ask(port, "GET", "/readyz") == (200, b"ready\n")
+        assert ask(port, "HEAD", "/livez") == (200, b"")
+        assert ask(port, "GET", "/evil") == (404, b"not found\n")
+        assert ask(port, "EVIL", "/livez") == (501, b"refused\n")
+        assert json.loads(ask(port, "GET", "/")[1])["ready"] is True
+        assert b"pyhash_ready" in ask(port, "GET", "/metrics")[1]
+
+
+@pytest.mark.parametrize("places", [limits.MAX_PROBE_CONNECTIONS])
+def test_the_cap_of_connections_and_of_their_time(
+    places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_PROBE_SECONDS", 1.0)
+    with server.serving(Health(1.0), "127.0.0.1", 0) as port:
+        held = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(places)]
+        with socket.create_connection(("127.0.0.1", port), 10) as one_more:
+            assert one_more.recv(1) == b""
+        for one in held:
+            assert one.recv(1) == b""  # cut, though it never asked
+            one.close()
