@@ -75,6 +75,11 @@ MAX_FLAT_MANIFEST_BYTES = 1 << 20  # six strings
 MAX_HUB_NOTE_BYTES = 1 << 12  # three short lines beside a downloaded file
 MAX_HUB_TREE_BYTES = 1 << 28  # a repository's list of files: a million at 256 bytes each
 
+# --- health ---------------------------------------------------------------------------------
+MAX_PROBE_FILE_BYTES = 1 << 10  # three short fields
+MAX_PROBE_CONNECTIONS = 16  # at one time
+MAX_PROBE_SECONDS = 5.0  # of one connection, from its first byte to its last
+
 # --- distribution -----------------------------------------------------------------------------
 MAX_LINKS_BYTES = 1 << 30  # a link set: a million files at a signed URL of 1 KiB each
 MAX_POINTER_BYTES = 1 << 12  # the pointer "latest"

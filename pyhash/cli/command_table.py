@@ -13,6 +13,7 @@ COMMANDS = {
     "cosign": ("cosign", "Verify a checkpoint and sign the same statement with another key."),
     "verify": ("verify", "Check every byte of a checkpoint against its signature."),
     "run": ("run", "Start a command only if a checkpoint verifies."),
+    "health": ("health", "Tell probes whether a verified checkpoint is still that."),
     "push": ("push", "Publish a signed checkpoint as a release."),
     "pull": ("pull", "Fetch a release, verified as it arrives."),
     "repair": ("repair", "Mend a damaged checkpoint from a second copy."),

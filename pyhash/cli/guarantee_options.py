@@ -41,6 +41,7 @@ class Comparison:
         changed: Hash what a receipt does not cover.
         resume: Go on with an interrupted pass.
         write_receipt: Leave a receipt.
+        once: Directory that processes of one host share, to verify once; None: not.
         receipts: Where receipts are; None: the default of this user.
     """
 
@@ -51,6 +52,7 @@ class Comparison:
     changed: bool = False
     resume: bool = False
     write_receipt: bool = False
+    once: str | None = None
     receipts: str | None = None
 
     def guarantee(self) -> Guarantee:
@@ -67,6 +69,10 @@ class Comparison:
             return guarantees.only(self.only)
         if self.sample is not None:
             return guarantees.sample(self.sample, seed=self.seed)
+        if self.once is not None:
+            from pyhash.receipts import open_store
+
+            return guarantees.once(open_store(self.once, create=True))
         chosen = guarantees.CONTENT
         if self.resume:
             chosen = guarantees.resume(self._store(create=True))
@@ -108,12 +114,15 @@ class Comparison:
             "--receipt": self.receipt,
             "--changed": self.changed,
             "--resume": self.resume,
+            "--once": self.once is not None,
         }
         given = [name for name, is_given in chosen.items() if is_given]
         if len(given) > 1:
             raise UsageError(f"{' and '.join(given)} exclude each other: give one")
         if self.seed is not None and self.sample is None:
             raise UsageError("--seed has a sense only with --sample")
+        if self.once is not None and (self.write_receipt or self.receipts is not None):
+            raise UsageError("--once keeps its own records: leave out --write-receipt, --receipts")
         if self.write_receipt and (self.only or self.sample is not None or self.receipt):
             raise UsageError(f"--write-receipt needs every byte verified, and {given[0]} does not")
 
@@ -192,6 +201,12 @@ def guarantee_options(function: F) -> F:
         click.option("--resume", is_flag=True, help="Go on where a run was interrupted."),
         click.option(
             "--write-receipt", is_flag=True, help="Leave a receipt for --receipt and --changed."
+        ),
+        click.option(
+            "--once",
+            type=PATH,
+            metavar="DIR",
+            help="Of several processes that share DIR, one verifies and the others rely on it.",
         ),
         receipts_option,
     )

@@ -32,6 +32,12 @@ from pyhash.cli.log_options import (
     signed_root,
     under_log,
 )
+from pyhash.cli.receipt_options import (
+    check_receipt_options,
+    leave_failed,
+    open_start_receipt,
+    start_receipt_options,
+)
 from pyhash.cli.report import Report
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount, printable
@@ -58,6 +64,7 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 @guarantee_options
 @least_option
 @access_log_options
+@start_receipt_options
 def command(
     settings: Settings,
     *,
@@ -66,6 +73,8 @@ def command(
     least: str,
     log: str | None,
     log_key: str | None,
+    vsa: str | None,
+    vsa_key: str | None,
     **parameters: Any,
 ) -> Answer:
     """Verify MODEL, then start CMD in the place of this process; otherwise do not start it.
@@ -81,7 +90,8 @@ def command(
 
     def verify_and_start() -> NoReturn:
         access_log = open_log_option(log, log_key)
-        request = _Request(settings, trust, comparison, least)
+        check_receipt_options(vsa, vsa_key)
+        request = _Request(settings, trust, comparison, least, vsa, vsa_key)
         _verify_and_start(request, model, arguments, access_log)
 
     answer: Answer = answered(verify_and_start)
@@ -100,6 +110,8 @@ class _Request:
     trust: Trust
     comparison: Comparison
     least: str
+    vsa: str | None
+    vsa_key: str | None
 
 
 def _verify_and_start(
@@ -116,7 +128,10 @@ def _verify_and_start(
     gate.find_command(arguments)
     guarantee = request.comparison.guarantee_to_start_behind(request.least)
     policy = under_log(trust.policy_for(model), access_log)
+    receipt = open_start_receipt(request.vsa, request.vsa_key, model, trust.signature, policy)
     if policy.mode == OFF:
+        if receipt is not None:
+            receipt.write_failed()
         reason = Answer("refused", "nothing was checked, because the rule's mode is off")
         recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")
         _start_unverified(settings, policy, model, arguments, reason)
@@ -139,11 +154,20 @@ def _verify_and_start(
         raise
     except (errors.VerificationError, errors.CheckError) as error:
         if policy.mode != WARN:
+            leave_failed(receipt)
             raise
+        if receipt is not None:
+            receipt.write_failed()
         recorded(access_log, "run", model, lambda: None, done=lambda _: {}, outcome="unverified")
         _start_unverified(settings, policy, model, arguments, answer_for(error))
+    if receipt is not None:
+        receipt.write_passed(verified)
     _restore_signals()
-    gate.start(verified, arguments, least=request.least)
+    try:
+        gate.start(verified, arguments, least=request.least)
+    except errors.PyhashError:
+        leave_failed(receipt)
+        raise
 
 
 def _verify(request: _Request, guarantee: Guarantee, policy: Policy, model: str) -> Verified:

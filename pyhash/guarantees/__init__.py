@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.guarantees.content import CONTENT
+from pyhash.guarantees.once import once
 from pyhash.guarantees.only import only
 from pyhash.guarantees.receipt import by_receipt, recorded
 
@@ -26,6 +27,7 @@ __all__ = [
     "Guarantee",
     "by_receipt",
     "is_at_least",
+    "once",
     "only",
     "recorded",
     "resume",
