@@ -21,6 +21,7 @@ from pyhash.store.access_records import AccessRecord
 SLACK = timedelta(minutes=2)  # between two clocks
 WINDOW = timedelta(hours=6)  # the longest that one pull or push takes
 _RELEASE = re.compile(r"(?:.*/)?releases/(?P<root>[0-9a-f]{64})/.+")
+_OPERATIONS = ("pull", "push", "load", "share")
 _READS = frozenset({"GET", "HEAD"})
 _WRITES = frozenset({"PUT", "POST", "DELETE"})
 
@@ -56,7 +57,7 @@ def reconcile(
         names: What the store calls a requester, for a credential that clients record under another
             name.
     """
-    moments = [(one, _moment(one)) for one in events if one.operation in ("pull", "push", "load")]
+    moments = [(one, _moment(one)) for one in events if one.operation in _OPERATIONS]
     found = []
     for record in records:
         reason = _unexplained(record, moments, window, names or {})
@@ -81,7 +82,7 @@ def _unexplained(
         return "not a file of a release"
     if record.method not in _READS | _WRITES:
         return f"{record.method} is no part of a pull or push"
-    wanted = ("push",) if record.method in _WRITES else ("pull", "push", "load")
+    wanted = ("push",) if record.method in _WRITES else _OPERATIONS
     reason = "no client recorded anything of this release"
     for event, at in events:
         if root is not None and (event.root is None or parse_root(event.root) != root):
