@@ -250,3 +250,16 @@ def test_the_cap_of_connections_and_of_their_time(
         for one in held:
             assert one.recv(1) == b""  # cut, though it never asked
             one.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "written", "kind"),
+    [(2, 0, errors.FormatError), (1, 0, errors.ReadError), (1, 1 << 50, errors.ReadError)],
+)
+def test_files_that_say_nothing(
+    version: int, written: int, kind: type[Exception], tmp_path: Path
+) -> None:
+    path = tmp_path / "health"
+    path.write_text(json.dumps({"pyhash_health": version, "ready": True, "written": written}))
+    with pytest.raises(kind):
+        probe_file.check_probe_file(str(path), 60)
