@@ -52,8 +52,8 @@ def command(
 
     signal.signal(signal.SIGTERM, _stop)
     with running_store(directory, host=host, port=port) as store:
-        _announce(store, settings)
         try:
+            _announce(store, settings)
             code = subprocess.run(child, check=False).returncode if child else _sleep(store)  # noqa: S603
         except KeyboardInterrupt:
             code = 0

@@ -175,7 +175,7 @@ def test_paths_are_relative_to_the_policy(
         (rule("release-name = ''"), "release-name must be a string that is not empty"),
         (rule("remember = 'yes'"), "remember must be true or false"),
         (rule("remember = true"), "remember needs a directory: state"),
-        (rule("[rule.log]"), "unknown key 'log'"),
+        (rule("[rule.log]"), "log: key is missing"),
         (rule("[rule.certificate]"), "certificate must be tables"),
         (rule("certificate = [1]"), "certificate must be tables"),
         (rule("[[rule.certificate]]"), "no root is named"),
