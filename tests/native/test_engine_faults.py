@@ -250,7 +250,7 @@ NO_THREADS = """
 
 
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("mebibytes", [16, 200])
+@pytest.mark.parametrize("mebibytes", [16, 200, 4096])
 def test_memory_and_threads_that_the_system_refuses(
     reader: str, mebibytes: int, weights: Path
 ) -> None:
@@ -259,5 +259,5 @@ def test_memory_and_threads_that_the_system_refuses(
     right = reference.shard_root(weights.read_bytes()).hex()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() in (right, "out of memory")
-    if (reader, mebibytes) == ("mmap", 200):
+    if mebibytes == 4096:  # room for the stacks of all threads that there is work for
         assert done.stdout.strip() == right
