@@ -15,17 +15,17 @@ static void empty(struct pyhash_batch *batch)
     batch->nspans = batch->nchunks = batch->nstreams = 0;
 }
 
-enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads,
-                                     int is_into)
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads)
 {
     enum pyhash_status status;
 
     memset(&batch->views, 0, sizeof batch->views);
     empty(batch);
-    batch->views.is_into = is_into;
+    batch->views.is_into = batch->is_into;
+    batch->views.is_spare = batch->is_spare;
     status = batch->reader->open(&batch->views, wanted, nthreads);
     /* What was copied is hashed while it is still in the core's own cache. */
-    if (is_into)
+    if (batch->is_into)
         batch->views.capacity = wanted > PYHASH_SPAN_BYTES ? wanted : PYHASH_SPAN_BYTES;
     return status;
 }

@@ -27,6 +27,8 @@ struct pyhash_batch {
     const struct pyhash_reader_ops *reader;
     struct pyhash_views views;
     int is_split;                                      /* chunks of streams are hashed elsewhere */
+    int is_into;                                       /* all bytes are wanted in caller's memory */
+    int is_spare;                                      /* others can do this worker's share */
     uint64_t bytes;                                    /* of all pieces */
     size_t range_index[PYHASH_MAX_VIEWS];              /* of each view, for the error */
     size_t nspans, nchunks, nstreams;
@@ -41,10 +43,9 @@ struct pyhash_batch {
 /* The most streams that are better hashed by themselves than in one list with their chunks. */
 size_t pyhash_most_apart(const struct pyhash_kernels *kernels);
 
-/* `wanted`: bytes that the caller would like to have in one batch. `is_into`: all ranges want
- * their bytes in the caller's memory. */
-enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads,
-                                     int is_into);
+/* `wanted`: bytes that the caller would like to have in one batch. To be opened and used by one
+ * thread; on failure nothing is left open. */
+enum pyhash_status pyhash_batch_open(struct pyhash_batch *batch, size_t wanted, unsigned nthreads);
 void pyhash_batch_close(struct pyhash_batch *batch);
 
 /* Would a piece of `size` bytes in `nspans` spans still fit? */

@@ -25,6 +25,7 @@ struct call {
     int is_into;                 /* all file ranges go to the caller's memory */
     size_t max_view;             /* most bytes of one view; a whole number of spans */
     uint64_t next_range, next_span; /* to be taken next; atomic */
+    struct pyhash_batch *own;    /* of the calling thread */
     uint32_t failed;             /* set by the first failure; atomic */
     enum pyhash_status status;   /* of the first failure */
     struct pyhash_error error;
@@ -221,34 +222,55 @@ static void follow_files(struct call *call, struct pyhash_batch *batch)
     }
 }
 
-static void work(void *shared)
+/* A batch for the thread that asks; NULL: the system refused what it needs. */
+static struct pyhash_batch *open_batch(const struct call *call, int is_spare)
+{
+    struct pyhash_batch *batch = aligned_alloc(64, (sizeof *batch + 63) / 64 * 64);
+
+    if (!batch)
+        return NULL;
+    batch->kernels = &call->kernels;
+    batch->is_split = call->is_split;
+    batch->is_into = call->is_into;
+    batch->is_spare = is_spare;
+    batch->reader = call->reader;
+    if (pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads)
+        == PYHASH_OK)
+        return batch;
+    free(batch);
+    return NULL;
+}
+
+static void work(struct call *call, struct pyhash_batch *batch)
+{
+    struct pyhash_error none = { 0 };
+
+    if (call->nslots > 0)
+        follow_files(call, batch);
+    if (call->nslots == 0 || call->is_split)
+        take_extents(call, batch);
+    /* What an error left in the batch is let go of unhashed. */
+    batch->reader->release(&batch->views, &(unsigned){ 0 }, &none);
+    if (call->control)
+        __atomic_fetch_or(&call->control->notes, batch->views.notes, __ATOMIC_RELAXED);
+    pyhash_batch_close(batch);
+    free(batch);
+}
+
+static void work_own(void *shared)
 {
     struct call *call = shared;
-    struct pyhash_error none = { 0 };
-    struct pyhash_batch *batch = aligned_alloc(64, (sizeof *batch + 63) / 64 * 64);
-    enum pyhash_status status = PYHASH_ERR_MEMORY;
 
-    if (batch) {
-        batch->kernels = &call->kernels;
-        batch->is_split = call->is_split;
-        batch->reader = call->reader;
-        status = pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads,
-                                   call->is_into);
-    }
-    if (status == PYHASH_OK) {
-        if (call->nslots > 0)
-            follow_files(call, batch);
-        if (call->nslots == 0 || call->is_split)
-            take_extents(call, batch);
-        /* What an error left in the batch is let go of unhashed. */
-        batch->reader->release(&batch->views, &(unsigned){ 0 }, &none);
-        if (call->control)
-            __atomic_fetch_or(&call->control->notes, batch->views.notes, __ATOMIC_RELAXED);
-        pyhash_batch_close(batch);
-    } else {
-        fail(call, status, &none);
-    }
-    free(batch);
+    work(call, call->own);
+}
+
+/* A thread that is refused what it needs is one that did not start: the others do its work. */
+static void work_spare(void *shared)
+{
+    struct pyhash_batch *batch = open_batch(shared, 1);
+
+    if (batch)
+        work(shared, batch);
 }
 
 static enum pyhash_status check_range(const struct pyhash_range *range, struct pyhash_error *error)
@@ -360,7 +382,12 @@ PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *r
         return PYHASH_ERR_MEMORY;
     status = plan(&call, error);
     if (status == PYHASH_OK) {
-        pyhash_run_threads(call.nthreads, work, &call);
+        /* Before any other thread takes memory, and on the thread that will use it. */
+        call.own = open_batch(&call, 0);
+        status = call.own ? PYHASH_OK : PYHASH_ERR_MEMORY;
+    }
+    if (status == PYHASH_OK) {
+        pyhash_run_threads(call.nthreads, work_spare, work_own, &call);
         status = call.status;
         *error = call.error;
     }

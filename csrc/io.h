@@ -34,6 +34,8 @@ struct pyhash_views {
     struct pyhash_direct *direct;       /* direct reader: its own state; NULL: not opened */
     int is_into;                        /* the bytes are wanted in the caller's memory; a reader
                                            that can puts them there, all others show a view */
+    int is_spare;                       /* others can do without this one: what may be short later
+                                           is to be had in open(), or open() fails */
     uint8_t *into;                      /* then: where, for the next announce or acquire */
     uint32_t notes;                     /* bits of enum pyhash_note */
 };
@@ -42,8 +44,9 @@ struct pyhash_reader_ops {
     /* Most bytes of one view; a whole number of spans. */
     size_t max_view;
 
-    /* Make ready views, which are all zeros but for is_into, and set their capacity to at least `wanted` bytes, a
-     * whole number of spans. `nthreads` workers will do the same. */
+    /* Make ready views, which are all zeros but for is_into and is_spare, and set their capacity to
+     * at least `wanted` bytes, a whole number of spans. `nthreads` workers will do the same. On
+     * failure nothing is left open. */
     enum pyhash_status (*open)(struct pyhash_views *views, size_t wanted, unsigned nthreads);
 
     /* Say that a view will soon be asked for. Only a hint; NULL: this reader takes none. */

@@ -2,8 +2,8 @@
 /* Windows of the file, mapped, hashed where they lie and unmapped again, so that only a few
  * megabytes are ever resident. All views of a batch lie in addresses that were set aside for them
  * and are unmapped by one call: each unmapping interrupts every processor that runs a thread of
- * this process, which cost two threads of a virtual machine 6 % of their time. A page that cannot be had (the file shrank, the disk failed) is a
- * SIGBUS; map_guard.c turns that into a lost view. */
+ * this process, which cost two threads of a virtual machine 6 % of their time. A page that cannot
+ * be had (the file shrank, the disk failed) is a SIGBUS; map_guard.c turns that into a lost view. */
 #include "io.h"
 
 #include <errno.h>
@@ -49,11 +49,13 @@ static enum pyhash_status open_views(struct pyhash_views *views, size_t wanted, 
     /* Each view may have to move on to where address and offset agree: those of at least a large
      * page by less than one, all others by less than a page, and they end within one. */
     views->room_bytes = 2 * views->capacity + 2 * PYHASH_MAX_VIEWS * PAGE_BYTES;
-    /* A single window needs none, and where addresses are short, views lie where they can. */
-    if (views->capacity > WINDOW_BYTES)
-        views->room = set_aside(NULL, views->room_bytes);
+    /* Where addresses are short, views lie where they can; but a worker that others can do without
+     * finds out now, before it has taken anything. */
+    views->room = set_aside(NULL, views->room_bytes);
     if (views->room == MAP_FAILED)
         views->room = NULL;
+    if (!views->room && views->is_spare)
+        return PYHASH_ERR_MEMORY;
     if (pyhash_map_guard_enter(views) == 0)
         return PYHASH_OK;
     if (views->room)

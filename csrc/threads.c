@@ -33,7 +33,8 @@ static void block_signals(sigset_t *before)
     pthread_sigmask(SIG_BLOCK, &set, before);
 }
 
-void pyhash_run_threads(unsigned nthreads, void (*work)(void *shared), void *shared)
+void pyhash_run_threads(unsigned nthreads, void (*work)(void *shared), void (*own)(void *shared),
+                        void *shared)
 {
     struct start start = { work, shared };
     pthread_t *threads = nthreads > 1 ? calloc(nthreads - 1, sizeof *threads) : NULL;
@@ -46,7 +47,7 @@ void pyhash_run_threads(unsigned nthreads, void (*work)(void *shared), void *sha
             started++;
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
-    work(shared);
+    own(shared);
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     free(threads);

@@ -259,5 +259,5 @@ def test_memory_and_threads_that_the_system_refuses(
     right = reference.shard_root(weights.read_bytes()).hex()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() in (right, "out of memory")
-    if mebibytes == 4096:  # room for the stacks of all threads that there is work for
+    if mebibytes == 4096 or (reader, mebibytes) == ("mmap", 200):
         assert done.stdout.strip() == right
