@@ -155,13 +155,15 @@ def verify(
     )
     compared = guarantee.compare(opened, options or hashing.Options())  # 5, 6, 7
     raise_findings(compared.findings)
+    name = compared.guarantee or guarantee.name
+    policy.check_guarantee(name)  # of what was done, as before of what was asked for
     remember_release(policy, opened.location, opened.manifest, int(time.time()))
     return Verified(  # 8
         location=opened.location,
         policy=policy,
         manifest=opened.manifest,
         root=opened.manifest.root,
-        guarantee=compared.guarantee or guarantee.name,
+        guarantee=name,
         detail=compared.detail,
         details=compared.details,
         key_hint=opened.key_hint,

@@ -13,6 +13,7 @@ from _signed import flip, statement_of, write_checkpoint, write_keys
 
 import pyhash
 from pyhash import errors, gate
+from pyhash.guarantees import CONTENT
 from pyhash.policy import Policy, Waiver
 from pyhash.signing import load_verifier
 
@@ -277,3 +278,18 @@ def test_the_gate_takes_nothing_in_the_place_of_a_waiver(home: Path, rules: Rule
             gate.start_unverified(other, ["true"])  # type: ignore[arg-type]
     with pytest.raises(errors.UsageError, match="no such program"):
         gate.start_unverified(verified.policy.waive(), [str(home / "missing")])
+
+
+def test_what_was_done_must_be_enough_too(home: Path, rules: Rules) -> None:
+    """A comparison that came to less than it was asked for is held against the policy again."""
+    sign(home)
+    weaker = dataclasses.replace(
+        CONTENT,
+        compare=lambda opened, options: dataclasses.replace(
+            CONTENT.compare(opened, options), guarantee="sampled"
+        ),
+    )
+    enough = rules('guarantee = "sampled"')
+    assert pyhash.verify(home / "model", policy=enough, guarantee=weaker).guarantee == "sampled"
+    with pytest.raises(errors.PolicyError, match="would be 'sampled'"):
+        pyhash.verify(home / "model", policy=rules('guarantee = "content"'), guarantee=weaker)
