@@ -7,7 +7,7 @@ checkpoints that contradict each other:
 1. take the lock; read journal and checkpoint, and hold the one against the other
 2. write the entries into the journal, ``fdatasync``: from here on they are in the log
 3. write tiles and entry bundles, which readers look for only after step 4
-4. sign the checkpoint over all entries of the journal and rename it into place
+4. sign the checkpoint over all entries of the journal, make it durable, rename it into place
 5. when a tile is full: make tiles and checkpoint durable, and begin a new journal
 
 Whoever comes after a crash finds the entries of step 2 and signs the very bytes that the dead
@@ -93,7 +93,10 @@ def init_log(directory: str | os.PathLike[str], signer: NoteSigner) -> VerifiedC
             raise UsageError(f"{name}: is not empty; a log begins in a directory of its own")
     atomic.write_file(os.path.join(name, LOCK), b"")
     atomic.write_file(os.path.join(name, JOURNAL), journals.dump_journal(0, ()))
-    return _publish_checkpoint(name, signer, 0, EMPTY_ROOT)
+    checkpoint = _publish_checkpoint(name, signer, 0, EMPTY_ROOT)
+    with writing(name):  # the name too: entries without a checkpoint are refused
+        atomic.sync_directory(name)
+    return checkpoint
 
 
 def append_entries(
@@ -213,7 +216,7 @@ def _publish_checkpoint(
     path = os.path.join(name, CHECKPOINT)
     note = dump_note(SignedNote(text, (sign_note(text, signer),)))
     with writing(path):
-        TileWriter(name, 0).put(CHECKPOINT, note)
+        TileWriter(name, 0).put(CHECKPOINT, note, durable=True)
     return VerifiedCheckpoint(checkpoint, note, ())
 
 
