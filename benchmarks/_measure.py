@@ -8,6 +8,7 @@ what is reported of them is the median with minimum and maximum.
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import platform
@@ -23,6 +24,19 @@ from pyhash import _native
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 20261123
+
+
+def keep_bytecode() -> None:
+    """Let every process find compiled modules, as those that pip installed are.
+
+    The peers' are compiled when they are installed; ours, installed in place, would be compiled by
+    each process anew where the environment forbids to write bytecode.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir(str(Path(_native.__file__).parents[1]), quiet=1)
+
+
+keep_bytecode()
 
 
 def interleave(
