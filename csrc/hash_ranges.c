@@ -6,32 +6,12 @@
  * in the result. */
 #include <stdlib.h>
 
-#include "batch.h"
+#include "call.h"
 #include "cpu_features.h"
 #include "threads.h"
 
-/* What all workers of one call share. */
-struct call {
-    const struct pyhash_range *ranges;
-    size_t nranges;
-    struct pyhash_kernels kernels;
-    const struct pyhash_reader_ops *reader;
-    unsigned nthreads;
-    struct pyhash_control *control;
-    uint64_t *first_span;        /* of each range, counted over all of them; one more at the end */
-    uint64_t extent;             /* spans that a worker takes at a time */
-    unsigned nslots;             /* files that a worker follows at a time */
-    int is_split;                /* files are followed and spans taken by different workers */
-    int is_into;                 /* all file ranges go to the caller's memory */
-    size_t max_view;             /* most bytes of one view; a whole number of spans */
-    uint64_t next_range, next_span; /* to be taken next; atomic */
-    struct pyhash_batch *own;    /* of the calling thread */
-    uint32_t failed;             /* set by the first failure; atomic */
-    enum pyhash_status status;   /* of the first failure */
-    struct pyhash_error error;
-};
-
-static void fail(struct call *call, enum pyhash_status status, const struct pyhash_error *error)
+static void fail(struct pyhash_call *call, enum pyhash_status status,
+                 const struct pyhash_error *error)
 {
     if (__atomic_exchange_n(&call->failed, 1, __ATOMIC_ACQ_REL) == 0) {
         call->status = status;
@@ -39,7 +19,7 @@ static void fail(struct call *call, enum pyhash_status status, const struct pyha
     }
 }
 
-static int should_stop(struct call *call)
+int pyhash_call_should_stop(struct pyhash_call *call)
 {
     struct pyhash_error none = { 0 };
 
@@ -48,8 +28,7 @@ static int should_stop(struct call *call)
     return __atomic_load_n(&call->failed, __ATOMIC_RELAXED) != 0;
 }
 
-/* Hash what was collected. 0 when the worker should stop. */
-static int run(struct call *call, struct pyhash_batch *batch)
+int pyhash_call_run(struct pyhash_call *call, struct pyhash_batch *batch)
 {
     struct pyhash_error error = { 0 };
     /* What is read twice is done when it has been followed, which takes longer. */
@@ -60,11 +39,11 @@ static int run(struct call *call, struct pyhash_batch *batch)
         fail(call, status, &error);
     else if (call->control)
         __atomic_fetch_add(&call->control->bytes_done, bytes, __ATOMIC_RELAXED);
-    return !should_stop(call);
+    return !pyhash_call_should_stop(call);
 }
 
-static int add(struct call *call, struct pyhash_batch *batch, const struct pyhash_piece *piece,
-               struct pyhash_stream *stream)
+int pyhash_call_add(struct pyhash_call *call, struct pyhash_batch *batch,
+                    const struct pyhash_piece *piece, struct pyhash_stream *stream)
 {
     struct pyhash_error error = { 0 };
     enum pyhash_status status = pyhash_batch_add(batch, call->ranges, piece, stream, &error);
@@ -75,7 +54,7 @@ static int add(struct call *call, struct pyhash_batch *batch, const struct pyhas
 }
 
 /* The range that holds span `span` of all: the last one whose first span is not beyond it. */
-static size_t find_range(const struct call *call, uint64_t span)
+static size_t find_range(const struct pyhash_call *call, uint64_t span)
 {
     size_t low = 0, high = call->nranges;
 
@@ -96,7 +75,7 @@ struct extent {
 };
 
 /* The piece that begins at span `span`: as long as extent, range and reader let it be. */
-static struct pyhash_piece next_piece(const struct call *call, uint64_t span, uint64_t end)
+static struct pyhash_piece next_piece(const struct pyhash_call *call, uint64_t span, uint64_t end)
 {
     size_t index = find_range(call, span), most = call->max_view / PYHASH_SPAN_BYTES;
     const struct pyhash_range *range = &call->ranges[index];
@@ -108,7 +87,7 @@ static struct pyhash_piece next_piece(const struct call *call, uint64_t span, ui
     return (struct pyhash_piece){ index, offset, (size_t)(rest < whole ? rest : whole), (size_t)nspans };
 }
 
-static struct extent take_extent(struct call *call)
+static struct extent take_extent(struct pyhash_call *call)
 {
     const uint64_t total = call->first_span[call->nranges];
     uint64_t first = __atomic_fetch_add(&call->next_span, call->extent, __ATOMIC_RELAXED);
@@ -118,7 +97,7 @@ static struct extent take_extent(struct call *call)
     return (struct extent){ first, total - first < call->extent ? total : first + call->extent };
 }
 
-static void announce_extent(const struct call *call, struct pyhash_batch *batch,
+static void announce_extent(const struct pyhash_call *call, struct pyhash_batch *batch,
                             struct extent extent)
 {
     while (call->reader->announce && extent.first < extent.end) {
@@ -129,27 +108,27 @@ static void announce_extent(const struct call *call, struct pyhash_batch *batch,
     }
 }
 
-static int hash_extent(struct call *call, struct pyhash_batch *batch, struct extent extent)
+static int hash_extent(struct pyhash_call *call, struct pyhash_batch *batch, struct extent extent)
 {
     while (extent.first < extent.end) {
         struct pyhash_piece piece = next_piece(call, extent.first, extent.end);
 
-        if (!pyhash_batch_fits(batch, piece.size, piece.nspans) && !run(call, batch))
+        if (!pyhash_batch_fits(batch, piece.size, piece.nspans) && !pyhash_call_run(call, batch))
             return 0;
-        if (!add(call, batch, &piece, NULL))
+        if (!pyhash_call_add(call, batch, &piece, NULL))
             return 0;
         extent.first += piece.nspans;
     }
-    return run(call, batch);
+    return pyhash_call_run(call, batch);
 }
 
 /* One extent is hashed while the next one is being read. */
-static void take_extents(struct call *call, struct pyhash_batch *batch)
+static void take_extents(struct pyhash_call *call, struct pyhash_batch *batch)
 {
     struct extent now = take_extent(call), next;
 
     announce_extent(call, batch, now);
-    for (; now.first < now.end && !should_stop(call); now = next) {
+    for (; now.first < now.end && !pyhash_call_should_stop(call); now = next) {
         next = take_extent(call);
         announce_extent(call, batch, next);
         if (!hash_extent(call, batch, now))
@@ -157,73 +136,8 @@ static void take_extents(struct call *call, struct pyhash_batch *batch)
     }
 }
 
-/* A file that a worker follows from its start to its end. */
-struct slot {
-    size_t index;
-    uint64_t offset;
-    int busy;
-    struct pyhash_stream stream;
-};
-
-static unsigned fill_slots(struct call *call, struct slot *slots, unsigned nslots)
-{
-    unsigned busy = 0;
-
-    for (unsigned s = 0; s < nslots; s++) {
-        if (!slots[s].busy) {
-            uint64_t index = __atomic_fetch_add(&call->next_range, 1, __ATOMIC_RELAXED);
-
-            if (index >= call->nranges)
-                continue;
-            slots[s] = (struct slot){ .index = (size_t)index, .busy = 1 };
-            memcpy(slots[s].stream.state, pyhash_sha256_initial, sizeof slots[s].stream.state);
-        }
-        busy++;
-    }
-    return busy;
-}
-
-/* Take the same number of whole spans of every file in a slot, and hash them together. */
-static int advance_slots(struct call *call, struct pyhash_batch *batch, struct slot *slots,
-                         unsigned nslots, unsigned busy)
-{
-    size_t share = batch->views.capacity / PYHASH_SPAN_BYTES / busy * PYHASH_SPAN_BYTES;
-
-    share = share < call->max_view ? share : call->max_view;
-    for (unsigned s = 0; s < nslots; s++) {
-        struct slot *slot = &slots[s];
-        const struct pyhash_range *range = &call->ranges[slot->index];
-        uint64_t rest = range->end - slot->offset;
-        struct pyhash_piece piece = { .index = slot->index, .offset = slot->offset };
-
-        if (!slot->busy)
-            continue;
-        piece.size = rest < share ? (size_t)rest : share;
-        if (!add(call, batch, &piece, &slot->stream))
-            return 0;
-        slot->offset += piece.size;
-        slot->busy = slot->offset < range->end;
-        rest -= piece.size;
-        if (slot->busy && call->reader->announce)
-            pyhash_batch_announce(batch, range, slot->offset, rest < share ? (size_t)rest : share);
-    }
-    return run(call, batch);
-}
-
-static void follow_files(struct call *call, struct pyhash_batch *batch)
-{
-    struct slot slots[PYHASH_MAX_VIEWS] = { 0 };
-    unsigned nslots = call->nslots < batch->views.max_views ? call->nslots : batch->views.max_views;
-    unsigned busy;
-
-    while (!should_stop(call) && (busy = fill_slots(call, slots, nslots)) > 0) {
-        if (!advance_slots(call, batch, slots, nslots, busy))
-            return;
-    }
-}
-
 /* A batch for the thread that asks; NULL: the system refused what it needs. */
-static struct pyhash_batch *open_batch(const struct call *call, int is_spare)
+static struct pyhash_batch *open_batch(const struct pyhash_call *call, int is_spare)
 {
     struct pyhash_batch *batch = aligned_alloc(64, (sizeof *batch + 63) / 64 * 64);
 
@@ -241,12 +155,12 @@ static struct pyhash_batch *open_batch(const struct call *call, int is_spare)
     return NULL;
 }
 
-static void work(struct call *call, struct pyhash_batch *batch)
+static void work(struct pyhash_call *call, struct pyhash_batch *batch)
 {
     struct pyhash_error none = { 0 };
 
     if (call->nslots > 0)
-        follow_files(call, batch);
+        pyhash_follow_files(call, batch);
     if (call->nslots == 0 || call->is_split)
         take_extents(call, batch);
     /* What an error left in the batch is let go of unhashed. */
@@ -259,7 +173,7 @@ static void work(struct call *call, struct pyhash_batch *batch)
 
 static void work_own(void *shared)
 {
-    struct call *call = shared;
+    struct pyhash_call *call = shared;
 
     work(call, call->own);
 }
@@ -291,9 +205,9 @@ static unsigned at_most(unsigned nthreads, uint64_t nparts)
 
 /* Fewer files than threads, whose digests cannot be shared out: let the other threads hash the
  * spans. Both read the same bytes, so only where that costs no drive anything. */
-static int should_split(const struct call *call)
+static int should_split(const struct pyhash_call *call, uint64_t nfiles)
 {
-    int is_split = call->nranges < call->nthreads && call->reader != &pyhash_reader_direct;
+    int is_split = nfiles < call->nthreads && call->reader != &pyhash_reader_direct;
 
     for (size_t i = 0; i < call->nranges && is_split; i++) {
         const struct pyhash_range *range = &call->ranges[i];
@@ -303,10 +217,18 @@ static int should_split(const struct call *call)
     return is_split;
 }
 
-/* Check every range, number its spans, and see whether files have to be followed. */
-static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
+/* How many files as long as the longest would be as much work: short ones keep no lane busy. */
+static uint64_t count_long(uint64_t bytes, uint64_t longest, uint64_t nfiles)
 {
-    uint64_t spans = 0;
+    uint64_t nlong = longest > 0 ? bytes / longest + (bytes % longest > longest / 2) : nfiles;
+
+    return nlong > 0 ? nlong : 1; /* none, or more bytes than can be counted */
+}
+
+/* Check every range, number its spans, and see whether files have to be followed. */
+static enum pyhash_status plan(struct pyhash_call *call, struct pyhash_error *error)
+{
+    uint64_t spans = 0, bytes = 0, longest = 0, nlong;
     size_t ndigests = 0, nfiles = 0, ninto = 0;
 
     for (size_t i = 0; i < call->nranges; i++) {
@@ -322,6 +244,8 @@ static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
         spans += range->span_nodes ? size / PYHASH_SPAN_BYTES + (size % PYHASH_SPAN_BYTES != 0) : 0;
         ndigests += range->file_digest != NULL;
         nfiles += range->fd >= 0 && size > 0;
+        bytes += size;
+        longest = size > longest ? size : longest;
         ninto += range->into != NULL && size > 0;
     }
     call->first_span[call->nranges] = spans;
@@ -329,10 +253,11 @@ static enum pyhash_status plan(struct call *call, struct pyhash_error *error)
         return PYHASH_ERR_ARGUMENT;
     call->is_into = ninto > 0;
     call->max_view = ninto > 0 ? PYHASH_SPAN_BYTES : call->reader->max_view;
-    call->is_split = ndigests > 0 && spans > 0 && ninto == 0 && should_split(call);
+    nlong = count_long(bytes, longest, call->nranges);
+    call->is_split = ndigests > 0 && spans > 0 && ninto == 0 && should_split(call, nlong);
     call->nthreads = at_most(call->nthreads, ndigests == 0 || call->is_split ? spans : call->nranges);
     if (ndigests > 0) {
-        size_t share = (call->nranges + call->nthreads - 1) / call->nthreads;
+        size_t share = (size_t)((nlong + call->nthreads - 1) / call->nthreads);
         int is_mixed = spans > 0 && share > pyhash_most_apart(&call->kernels);
         unsigned lanes = pyhash_kernel_for(&call->kernels, is_mixed ? SIZE_MAX : share)->lanes;
 
@@ -365,7 +290,7 @@ PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *r
                                                     struct pyhash_control *control,
                                                     struct pyhash_error *error)
 {
-    struct call call = { .ranges = ranges, .nranges = nranges, .control = control };
+    struct pyhash_call call = { .ranges = ranges, .nranges = nranges, .control = control };
     enum pyhash_status status;
 
     if (!options || !error || (nranges > 0 && !ranges))
@@ -377,9 +302,11 @@ PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *r
         return PYHASH_ERR_ARGUMENT;
     if (!choose_kernels(&call.kernels, options))
         return PYHASH_ERR_KERNEL;
-    call.first_span = calloc(nranges + 1, sizeof *call.first_span);
+    /* Both in one: places of spans, and behind them a byte for each range. */
+    call.first_span = calloc(nranges + 1, sizeof *call.first_span + sizeof *call.taken);
     if (!call.first_span)
         return PYHASH_ERR_MEMORY;
+    call.taken = (uint8_t *)(call.first_span + nranges + 1);
     status = plan(&call, error);
     if (status == PYHASH_OK) {
         /* Before any other thread takes memory, and on the thread that will use it. */

@@ -261,3 +261,43 @@ def test_memory_and_threads_that_the_system_refuses(
     assert done.stdout.strip() in (right, "out of memory")
     if mebibytes == 4096 or (reader, mebibytes) == ("mmap", 200):
         assert done.stdout.strip() == right
+
+
+FILES_OF_NOBODY = """
+    import os, resource, sys
+    from pathlib import Path
+    from pyhash._native import Range, hash_ranges
+
+    threads = set()
+
+    def watch(done):
+        threads.add(len(os.listdir("/proc/self/task")))
+
+    paths = sorted(Path(sys.argv[1]).iterdir())
+    ranges = [
+        Range(path.name, os.open(path, os.O_RDONLY), 0, path.stat().st_size) for path in paths
+    ]
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + (200 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    found = hash_ranges(
+        ranges, span_nodes=False, file_digests=True, threads=100, reader="mmap", progress=watch
+    )
+    print(max(threads))
+    for one in found:
+        print(one.file_digest.hex())
+"""
+
+
+def test_files_that_were_dealt_to_workers_that_never_began(tmp_path: Path) -> None:
+    """Every worker is dealt files of its own at first; others must take those of the missing."""
+    for number in range(200):
+        (tmp_path / f"{number:03}").write_bytes(b"%03d" % number * (SPAN // 3 + number))
+    done = run(FILES_OF_NOBODY, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    most, *digests = done.stdout.split()
+    assert int(most) < 60, "all workers began: this test shows nothing"
+    wanted = [
+        reference.sha256(path.read_bytes()).hexdigest() for path in sorted(tmp_path.iterdir())
+    ]
+    assert digests == wanted
