@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyhash import _native, errors, files, limits, locations, merkle
+from pyhash import _native, errors, files, limits, locations, merkle, serial_hashing
 from pyhash.paths import DEFAULT_IGNORED
 from pyhash.processors import usable_processors
 
@@ -281,14 +281,29 @@ def _call(
     span_nodes: bool = True,
     file_digests: bool,
 ) -> list[_native.RangeDigest]:
-    report = options.progress
+    report, threads = options.progress, options.thread_count()
+    progress = None if report is None else lambda bytes_done: report(done + bytes_done, total)
+    if file_digests and not span_nodes and _is_serial_better(ranges, options):
+        found = serial_hashing.hash_serially(ranges, threads=threads, progress=progress)
+        return [_native.RangeDigest(b"", digest) for digest in found]
     return _native.hash_ranges(
         ranges,
         span_nodes=span_nodes,
         file_digests=file_digests,
-        threads=options.thread_count(),
+        threads=threads,
         reader=options.reader,
         kernel=options.kernel,
         note=options.note,
-        progress=None if report is None else lambda bytes_done: report(done + bytes_done, total),
+        progress=progress,
+    )
+
+
+def _is_serial_better(ranges: list[_native.Range], options: Options) -> bool:
+    """Only where neither the kernel nor how to read was asked for."""
+    return (
+        options.kernel is None
+        and options.reader == "auto"
+        and serial_hashing.is_hashlib_better(
+            [item.source for item in ranges], [item.end for item in ranges], options.thread_count()
+        )
     )

@@ -24,7 +24,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("_native", "strict_json"),
     ("merkle", "paths", "formats", "links"),
     # L2
-    ("files", "locations", "atomic"),
+    ("files", "locations", "atomic", "serial_hashing"),
     ("hashing", "credentials"),
     ("digests", "range_digests", "span_hashing", "verity"),
     # L3
