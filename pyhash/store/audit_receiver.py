@@ -22,6 +22,7 @@ from pyhash.errors import DependencyError, WriteError
 
 MAX_MESSAGE_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
+_POLL_SECONDS = 0.05  # how long it takes to stop
 
 
 @contextmanager
@@ -56,7 +57,9 @@ def receiving(
         raise WriteError(f"{name}: {error.strerror}", name, error.errno) from error
     try:
         with _server(host, _Lines(descriptor), failed, msgpack) as server:
-            thread = threading.Thread(target=server.serve_forever, name="pyhash-audit", daemon=True)
+            thread = threading.Thread(
+                target=server.serve_forever, args=(_POLL_SECONDS,), name="pyhash-audit", daemon=True
+            )
             thread.start()
             try:
                 yield int(server.server_address[1])
@@ -123,14 +126,17 @@ def _server(
 
         def _take_down(self) -> None:
             unpacker = msgpack.Unpacker(max_buffer_size=MAX_MESSAGE_BYTES, strict_map_key=True)
-            received = 0
+            received = done = 0
             while data := self._receive():
                 received += len(data)
                 unpacker.feed(data)
                 for message in unpacker:
+                    begin, done = done, unpacker.tell()
+                    if done - begin > MAX_MESSAGE_BYTES:
+                        raise ValueError(f"a message of more than {MAX_MESSAGE_BYTES} bytes")
                     for record in _records(message):
                         lines.add(record)
-            if unpacker.tell() != received:
+            if done != received:
                 raise ValueError("a message that was cut off")
 
         def _receive(self) -> bytes:
