@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import trustme
@@ -42,26 +43,29 @@ class TlsNginx:
 
 
 @contextmanager
-def running_tls_nginx(place: Path, locations: str = "", more: str = "") -> Iterator[TlsNginx]:
+def running_tls_nginx(
+    place: Path, locations: str = "", *, port: int = 0, not_after: datetime | None = None
+) -> Iterator[TlsNginx]:
     """Run nginx until the block ends.
 
     Args:
         place: A new directory for all of it.
         locations: For the ``server`` block; without any, files below ``root`` are served.
-        more: Beside the ``server`` block.
+        port: 0: one that is free.
+        not_after: When its certificate ends; None: far from now.
     """
     os.chmod(place, 0o755)
     root = place / "root"
     root.mkdir()
     authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
+    certificate = authority.issue_cert("127.0.0.1", not_after=not_after)
     certificate.private_key_pem.write_to_path(place / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(place / "cert.pem")
     authority.cert_pem.write_to_path(place / "ca.pem")
-    port = free_port()
+    port = port or free_port()
     log = place / "asked.log"
     server = (
-        f"log_format asked '$request_method $uri $http_range $status';\n{more}\n"
+        f"log_format asked '$request_method $uri $http_range $status';\n"
         f"server {{\nlisten 127.0.0.1:{port} ssl;\n"
         f"ssl_certificate {place}/cert.pem;\nssl_certificate_key {place}/key.pem;\n"
         f"root {root};\naccess_log {log} asked;\nclient_max_body_size 0;\n{locations}\n}}\n"
