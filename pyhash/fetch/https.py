@@ -170,13 +170,14 @@ class HttpsSource:
             raise FetchError(f"{self._name}: {path}: {NO_ADDRESS}", path, self._name) from error
 
     def _check_scheme(self, url: str, path: str) -> None:
-        scheme = url.partition(":")[0].lower()
-        if scheme != "https":
-            raise FetchError(
-                f"{self._name}: {path}: leads to {scheme[:20]!r}, and only https is fetched from",
-                path,
-                self._name,
-            )
+        scheme, colon, _ = url.partition(":")
+        if scheme.lower() == "https" and colon:
+            return
+        # Nothing else of the address is repeated: it may be a signed one.
+        reason = f"leads to {scheme}://, and only https is fetched from"
+        if not (colon and scheme.isalnum() and len(scheme) < 10):
+            reason = NO_ADDRESS
+        raise FetchError(f"{self._name}: {path}: {reason}", path, self._name)
 
     def _check_status(self, response: urllib3.BaseHTTPResponse, path: str) -> None:
         status = response.status

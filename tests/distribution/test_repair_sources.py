@@ -154,7 +154,7 @@ def test_tree_file_over_the_network(damaged: Damaged, nginx: TlsNginx, trusting:
         ("encoded", "came encoded"),
         ("denied", "403: not allowed"),
         ("failing", "503"),
-        ("plain", "leads to 'http', and only https"),
+        ("plain", "leads to http://, and only https"),
         ("circle", "more than 5 redirects"),
         ("short", "not of the signed size"),
         ("nothing", "404"),
