@@ -246,6 +246,8 @@ def test_nothing_is_left_of_a_store_that_is_stopped_impatiently(
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"1\n"
+        # It is ignored where the tests were started in the background of a shell.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             embedded._stop(process)
