@@ -127,7 +127,7 @@ def serving(health: Health, host: str, port: int) -> Iterator[int]:
     """
     try:
         server = _Server((host, port), health)
-    except (OSError, ValueError) as error:  # ValueError: no name that a host can have
+    except (OSError, TypeError) as error:  # TypeError: no name that a host can have
         reason = error.strerror if isinstance(error, OSError) else "no address"
         raise UsageError(f"{host} port {port}: cannot listen: {reason}") from error
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)

@@ -150,7 +150,7 @@ def test_places_where_it_cannot_listen(signed: Signed, run: Run) -> None:
         code, _, err = run(*SERVE, "--port", port, "--vsa", "vsa")
         assert code == 2
         assert "cannot listen: Address already in use" in err
-    for host in ("192.0.2.1", "nowhere.invalid", "a" * 70, "\u2024\u2024"):
+    for host in ("192.0.2.1", "nowhere.invalid", "\u00e9" * 70):
         code, _, err = run(*SERVE, "--host", host)
         assert code == 2, err
         assert "cannot listen" in err
