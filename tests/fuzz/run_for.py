@@ -3,8 +3,9 @@
 
     python tests/fuzz/run_for.py fuzz_command_line SECONDS RESULT.json [SEED]
 
-The result is written every minute, so that a run that is stopped is on record too. An input that
-ends in anything but what ``_harness.ALLOWED`` lists stops the run with its exception.
+The result is written every minute, so that a run that is stopped is on record too; a result that
+is there already is gone on with, its seconds and inputs added to, with other random numbers. An
+input that ends in anything but what ``_harness.ALLOWED`` lists stops the run with its exception.
 """
 
 from __future__ import annotations
@@ -27,10 +28,15 @@ def run(name: str, seconds: float, result: Path, seed: int) -> None:
     """Mutate and run until the time is over."""
     target = importlib.import_module(name)
     slots = list(getattr(target, "SLOTS", ()))
-    began, written, executions = time.monotonic(), 0.0, 0
-    inputs: Counter[str] = Counter()
-    while (spent := time.monotonic() - began) < seconds:
-        if spent - written > 60:
+    before = json.loads(result.read_bytes()) if result.exists() else {}
+    if before and (before["target"], before["seed"]) != (name, seed):
+        raise SystemExit(f"{result} is of another target or seed")
+    executions = before.get("inputs", 0)
+    inputs = Counter(before.get("inputs_by_file", {}))
+    began, written = time.monotonic() - before.get("seconds", 0), 0.0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (spent := time.monotonic() - began) - written > 60:
             written = spent
             _write(result, name, seed, spent, executions, inputs)
         for data in _harness.mutations(

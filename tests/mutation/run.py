@@ -3,8 +3,9 @@
 
     python tests/mutation/run.py RESULT.json [MODULE...]
 
-TESTS says which tests belong to which module. They are collected once; each mutant is then put in
-the place of its function in a fork, and the tests run until the first fails. A mutant that is in no
+TESTS says which tests belong to which module. They are collected once and run once without any
+mutant. Each mutant is then put in the place of its function in a fork, and the tests run until one
+fails: first those that run its line, the likeliest first, then all others. A mutant that is in no
 function is imported in the place of the whole module, in a process of its own.
 """
 
@@ -26,6 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY), str(Path(__file__).resolve().parent)]
 
 import operators  # noqa: E402
+from covering import LinesByTest  # noqa: E402
 from replacing import MutatedModule, replace_function  # noqa: E402
 
 LIMIT_SECONDS = 180  # of one mutant: one that never ends is noticed, too
@@ -79,7 +81,8 @@ def _run_mutants_of(name: str, result: Path) -> None:
     in_functions = {number: one for number, one in enumerate(mutants) if one.function}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "answers"
-        _in_fork(lambda: _run_functions(name, in_functions, report))
+        if _in_fork(lambda: _run_functions(name, in_functions, report)) != SURVIVED:
+            raise SystemExit(f"{name}: its tests fail without any mutant")
         answers |= {int(key): value for key, value in json.loads(report.read_text()).items()}
     for number, mutant in enumerate(mutants):
         if not mutant.function:
@@ -108,15 +111,18 @@ def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path
     class Plugin:
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
             module = sys.modules[_dotted(name)]
-            if _in_fork(lambda: _run_items(session)) != SURVIVED:
-                raise SystemExit(f"{name}: its tests fail without any mutant")
+            lines, seconds = _run_unchanged(name, session)
+            noticed = [0] * len(session.items)
             for number, mutant in mutants.items():
+                order = lines.first(mutant.line, range(len(session.items)), noticed)
 
-                def work(mutant: operators.Mutant = mutant) -> int:
+                def work(mutant: operators.Mutant = mutant, order: list[int] = order) -> int:
                     replace_function(module, mutant.function, mutant.source)
-                    return _run_items(session)
+                    return _run_items(session, order, basetemp)
 
-                answers[number] = _in_fork(work)
+                answers[number] = _in_fork(work, 5 * seconds + 10)
+                if answers[number] == KILLED and (by := _noticed_by(basetemp)) is not None:
+                    noticed[by] += 1
                 _empty(Path(basetemp))
             return True
 
@@ -129,14 +135,47 @@ def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path
     return 0
 
 
-def _run_items(session: pytest.Session) -> int:
-    """Run the collected tests until one fails."""
-    items = session.items
-    for item, following in zip(items, [*items[1:], None], strict=True):
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+def _run_unchanged(name: str, session: pytest.Session) -> tuple[LinesByTest, float]:
+    """Run the collected tests without a mutant, in a fork; returns who runs what, and how long."""
+    lines = LinesByTest(str(REPOSITORY / "pyhash" / f"{name}.py"))
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder) / "lines"
+
+        def work() -> int:
+            for number, item in enumerate(session.items):
+                with lines.watching(number):
+                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+                if session.testsfailed:
+                    return 1
+            notes.write_text(json.dumps({key: list(one) for key, one in lines.lines.items()}))
+            return 0
+
+        if _in_fork(work) != SURVIVED:
+            os._exit(1)  # said by the process that waits for this one
+        found = json.loads(notes.read_text())
+    lines.lines.update({int(key): set(one) for key, one in found.items()})
+    return lines, time.monotonic() - began
+
+
+def _run_items(session: pytest.Session, order: Sequence[int], notes: str) -> int:
+    """Run the collected tests in an order until one fails, and note which."""
+    for number in order:
+        item = session.items[number]
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         if session.testsfailed or session.shouldstop:
+            (Path(notes) / "noticed").write_text(str(number))
             return 1
     return 0
+
+
+def _noticed_by(notes: str) -> int | None:
+    path = Path(notes) / "noticed"
+    if not path.exists():
+        return None
+    number = int(path.read_text())
+    path.unlink()
+    return number
 
 
 def _run_module(name: str, path: Path, source: str, tests: Sequence[str]) -> int:
@@ -149,7 +188,7 @@ def _run_module(name: str, path: Path, source: str, tests: Sequence[str]) -> int
         return int(pytest.main([*options, *_paths(tests)]))
 
 
-def _in_fork(work: Callable[[], int]) -> str:
+def _in_fork(work: Callable[[], int], limit_seconds: float = LIMIT_SECONDS) -> str:
     """Do something in a silent fork; whatever is raised there counts as noticed."""
     child = os.fork()
     if child == 0:
@@ -160,7 +199,7 @@ def _in_fork(work: Callable[[], int]) -> str:
             code = work()
         finally:
             os._exit(code)
-    deadline = time.monotonic() + (LIMIT_SECONDS if os.getpid() != _MAIN else 1 << 20)
+    deadline = time.monotonic() + (limit_seconds if os.getpid() != _MAIN else 1 << 20)
     while time.monotonic() < deadline:
         finished, status = os.waitpid(child, os.WNOHANG)
         if finished:
