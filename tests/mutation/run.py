@@ -3,10 +3,10 @@
 
     python tests/mutation/run.py RESULT.json [MODULE...]
 
-TESTS says which tests belong to which module. They are collected once and run once without any
-mutant. Each mutant is then put in the place of its function in a fork, and the tests run until one
-fails: first those that run its line, the likeliest first, then all others. A mutant that is in no
-function is imported in the place of the whole module, in a process of its own.
+``tested_by.py`` says which tests belong to which module. They are collected once and run once
+without any mutant. Each mutant is then put in the place of its function in a fork, and the tests
+run until one fails: first those that run its line, the likeliest first, then all others. A mutant
+that is in no function is imported in the place of the whole module, in a process of its own.
 """
 
 from __future__ import annotations
@@ -29,41 +29,10 @@ sys.path[:0] = [str(REPOSITORY), str(Path(__file__).resolve().parent)]
 import operators  # noqa: E402
 from covering import LinesByTest  # noqa: E402
 from replacing import MutatedModule, replace_function  # noqa: E402
+from tested_by import OF_EVERY_MODULE, TESTS  # noqa: E402
 
 LIMIT_SECONDS = 180  # of one mutant: one that never ends is noticed, too
 KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
-
-_SIGNING = ("unit/test_envelope.py", "unit/test_bundle.py", "unit/test_dsse.py")
-_MANIFEST = ("unit/test_manifest.py", "unit/test_manifest_refused.py", "unit/test_release.py")
-_VERIFY = ("unit/test_verify.py", "unit/test_verify_findings.py", "unit/test_pinned_root.py")
-TESTS: dict[str, tuple[str, ...]] = {
-    "policy/_decision": ("unit/test_policy_decision.py",),
-    "policy/_memory": ("unit/test_release_memory.py",),
-    "policy/_model": ("unit/test_policy.py", "unit/test_policy_file.py"),
-    "policy/_patterns": ("unit/test_policy_patterns.py",),
-    "policy/_reading": ("unit/test_policy_file.py",),
-    "policy/_signers": ("unit/test_policy_file.py", "unit/test_policy.py"),
-    "policy/_trusted_files": ("unit/test_trusted_files.py",),
-    "opening": ("unit/test_cosign.py", "unit/test_verify_policy.py", *_VERIFY),
-    "verify_checkpoint": ("unit/test_verify_policy.py", *_VERIFY, "unit/test_gate.py"),
-    "cosign_checkpoint": ("unit/test_cosign.py",),
-    "gate": ("unit/test_gate.py", "unit/test_verify_policy.py"),
-    "guarantees/__init__": ("unit/test_policy.py", *_VERIFY),
-    "guarantees/content": _VERIFY,
-    "manifest/_release": (*_MANIFEST, "unit/test_vectors.py"),
-    "manifest/_reading": (*_MANIFEST, "unit/test_vectors.py"),
-    "manifest/_model": (*_MANIFEST, "unit/test_vectors.py"),
-    "manifest/_writing": _MANIFEST,
-    "locations": ("unit/test_locations.py", "unit/test_pinned_root.py", "unit/test_sign.py"),
-    "signing/__init__": (*_SIGNING, "unit/test_key_files.py"),
-    "signing/envelope": (*_SIGNING, "unit/test_cosign.py"),
-    "signing/bundle": _SIGNING,
-    "signing/material": _SIGNING,
-    "signing/base64_text": _SIGNING,
-    "signing/dsse": _SIGNING,
-    "signing/ecdsa": ("unit/test_ecdsa.py", "unit/test_key_files.py"),
-    "signing/pem_files": ("unit/test_key_files.py",),
-}
 
 
 def main(result: Path, names: Sequence[str]) -> None:
@@ -84,10 +53,11 @@ def _run_mutants_of(name: str, result: Path) -> None:
         if _in_fork(lambda: _run_functions(name, in_functions, report)) != SURVIVED:
             raise SystemExit(f"{name}: its tests fail without any mutant")
         answers |= {int(key): value for key, value in json.loads(report.read_text()).items()}
-    for number, mutant in enumerate(mutants):
-        if not mutant.function:
-            work = partial(_run_module, name, path, mutant.source, TESTS[name])
-            answers[number] = _in_fork(work)
+    others = {number: one for number, one in enumerate(mutants) if not one.function}
+    if others and _in_fork(partial(_run_module, name, path, path.read_text("utf-8"))) != SURVIVED:
+        raise SystemExit(f"{name}: its tests fail without any mutant")
+    for number, mutant in others.items():
+        answers[number] = _in_fork(partial(_run_module, name, path, mutant.source))
     found = json.loads(result.read_text()) if result.exists() else {}
     found[name] = {
         **{answer: sum(one == answer for one in answers.values()) for answer in _ANSWERS},
@@ -178,14 +148,14 @@ def _noticed_by(notes: str) -> int | None:
     return number
 
 
-def _run_module(name: str, path: Path, source: str, tests: Sequence[str]) -> int:
+def _run_module(name: str, path: Path, source: str) -> int:
     """Run tests from the start with other source for one module."""
     import pytest
 
     sys.meta_path.insert(0, MutatedModule(_dotted(name), source, path))
     with tempfile.TemporaryDirectory() as basetemp:
         options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={basetemp}/t"]
-        return int(pytest.main([*options, *_paths(tests)]))
+        return int(pytest.main([*options, *_paths((*OF_EVERY_MODULE, *TESTS[name]))]))
 
 
 def _in_fork(work: Callable[[], int], limit_seconds: float = LIMIT_SECONDS) -> str:
