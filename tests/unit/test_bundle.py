@@ -208,6 +208,17 @@ _REFUSED: dict[str, tuple[Callable[[Json], object], str]] = {
         ),
         "log entries beside a certificate",
     ),
+    "timestamps of a keyless signature are no object": (
+        _put(
+            {
+                "certificate": {"rawBytes": "MII="},
+                "tlogEntries": [{}],
+                "timestampVerificationData": [],
+            },
+            _MATERIAL,
+        ),
+        "timestamps is an array",
+    ),
     "no key": (_put({"tlogEntries": []}, _MATERIAL), "no field 'publicKey'"),
     "material is no object": (_put([], _MATERIAL), "verificationMaterial is an array"),
     "key is no object": (_put("key", _MATERIAL, "publicKey"), "publicKey is a string"),
