@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -53,11 +54,9 @@ def _run_mutants_of(name: str, result: Path) -> None:
         if _in_fork(lambda: _run_functions(name, in_functions, report)) != SURVIVED:
             raise SystemExit(f"{name}: its tests fail without any mutant")
         answers |= {int(key): value for key, value in json.loads(report.read_text()).items()}
-    others = {number: one for number, one in enumerate(mutants) if not one.function}
-    if others and _in_fork(partial(_run_module, name, path, path.read_text("utf-8"))) != SURVIVED:
-        raise SystemExit(f"{name}: its tests fail without any mutant")
-    for number, mutant in others.items():
-        answers[number] = _in_fork(partial(_run_module, name, path, mutant.source))
+    answers |= _run_modules(
+        name, path, {n: one for n, one in enumerate(mutants) if not one.function}
+    )
     found = json.loads(result.read_text()) if result.exists() else {}
     found[name] = {
         **{answer: sum(one == answer for one in answers.values()) for answer in _ANSWERS},
@@ -148,14 +147,40 @@ def _noticed_by(notes: str) -> int | None:
     return number
 
 
-def _run_module(name: str, path: Path, source: str) -> int:
-    """Run tests from the start with other source for one module."""
+def _run_modules(name: str, path: Path, mutants: dict[int, operators.Mutant]) -> dict[int, str]:
+    """Run the tests of a module against each mutant of it as a whole."""
+    answers: dict[int, str] = {}
+    noticed: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as notes:
+        unchanged = partial(_run_module, name, path, path.read_text("utf-8"), noticed, notes)
+        if mutants and _in_fork(unchanged) != SURVIVED:
+            raise SystemExit(f"{name}: its tests fail without any mutant")
+        for number, mutant in mutants.items():
+            work = partial(_run_module, name, path, mutant.source, noticed, notes)
+            answers[number] = _in_fork(work)
+            if (note := Path(notes) / "noticed").exists():
+                noticed[note.read_text()] += 1
+                note.unlink()
+    return answers
+
+
+def _run_module(name: str, path: Path, source: str, noticed: Counter[str], notes: str) -> int:
+    """Run tests from the start with other source for one module, and note which one fails."""
     import pytest
+
+    class Plugin:
+        def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+            items.sort(key=lambda item: -noticed[item.nodeid])
+
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.failed:
+                (Path(notes) / "noticed").write_text(report.nodeid)
 
     sys.meta_path.insert(0, MutatedModule(_dotted(name), source, path))
     with tempfile.TemporaryDirectory() as basetemp:
         options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={basetemp}/t"]
-        return int(pytest.main([*options, *_paths((*OF_EVERY_MODULE, *TESTS[name]))]))
+        tests = _paths((*OF_EVERY_MODULE, *TESTS[name]))
+        return int(pytest.main([*options, *tests], plugins=[Plugin()]))
 
 
 def _in_fork(work: Callable[[], int], limit_seconds: float = LIMIT_SECONDS) -> str:
