@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which lines of one module each test runs, so that a mutant meets the tests of its line first."""
+"""Which lines of one module each test runs, so that a mutant meets only tests that run it."""
 
 from __future__ import annotations
 
@@ -45,12 +45,17 @@ class LinesByTest:
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
 
-    def first(self, line: int, tests: Sequence[int], noticed: Sequence[int]) -> list[int]:
-        """Order tests for a mutant of a line: those that run it, the likeliest to notice first.
+    def in_functions(self) -> list[int]:
+        """Return the tests that run any function of the file."""
+        return [test for test, lines in self.lines.items() if lines]
+
+    def for_mutant(self, line: int, function: range, noticed: Sequence[int]) -> list[int]:
+        """Order the tests that could notice a mutant: those of its line first, then the likeliest.
 
         Args:
             line: Where the mutant is.
-            tests: All of them.
-            noticed: How many mutants each has noticed so far.
+            function: The lines of its function: who runs none of them cannot notice anything.
+            noticed: How many mutants each test has noticed so far.
         """
-        return sorted(tests, key=lambda one: (line not in self.lines[one], -noticed[one], one))
+        found = [one for one, lines in self.lines.items() if not lines.isdisjoint(function)]
+        return sorted(found, key=lambda one: (line not in self.lines[one], -noticed[one], one))

@@ -4,9 +4,10 @@
     python tests/mutation/run.py RESULT.json [MODULE...]
 
 ``tested_by.py`` says which tests belong to which module. They are collected once and run once
-without any mutant. Each mutant is then put in the place of its function in a fork, and the tests
-run until one fails: first those that run its line, the likeliest first, then all others. A mutant
-that is in no function is imported in the place of the whole module, in a process of its own.
+without any mutant. Each mutant is then put in the place of its function in a fork, and those tests
+that run the function run until one fails, the likeliest first. A mutant that is in no function is
+imported in the place of the whole module, in a process of its own, before the tests that run any
+function of the module.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ sys.path[:0] = [str(REPOSITORY), str(Path(__file__).resolve().parent)]
 
 import operators  # noqa: E402
 from covering import LinesByTest  # noqa: E402
-from replacing import MutatedModule, replace_function  # noqa: E402
+from replacing import MutatedModule, lines_of, replace_function  # noqa: E402
 from tested_by import OF_EVERY_MODULE, TESTS  # noqa: E402
 
 LIMIT_SECONDS = 180  # of one mutant: one that never ends is noticed, too
@@ -53,10 +54,10 @@ def _run_mutants_of(name: str, result: Path) -> None:
         report = Path(folder) / "answers"
         if _in_fork(lambda: _run_functions(name, in_functions, report)) != SURVIVED:
             raise SystemExit(f"{name}: its tests fail without any mutant")
-        answers |= {int(key): value for key, value in json.loads(report.read_text()).items()}
-    answers |= _run_modules(
-        name, path, {n: one for n, one in enumerate(mutants) if not one.function}
-    )
+        noted = json.loads(report.read_text())
+        answers |= {int(key): value for key, value in noted["answers"].items()}
+    others = {number: one for number, one in enumerate(mutants) if not one.function}
+    answers |= _run_modules(name, path, others, noted["tests"])
     found = json.loads(result.read_text()) if result.exists() else {}
     found[name] = {
         **{answer: sum(one == answer for one in answers.values()) for answer in _ANSWERS},
@@ -76,14 +77,16 @@ _ANSWERS = (KILLED, ENDLESS, SURVIVED)
 def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path) -> int:
     """Collect the tests of a module once, then run them against each mutant in a fork."""
     answers: dict[int, str] = {}
+    tests: list[str] = []  # that run any line of any function
 
     class Plugin:
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
             module = sys.modules[_dotted(name)]
             lines, seconds = _run_unchanged(name, session)
             noticed = [0] * len(session.items)
+            tests.extend(session.items[number].nodeid for number in lines.in_functions())
             for number, mutant in mutants.items():
-                order = lines.first(mutant.line, range(len(session.items)), noticed)
+                order = lines.for_mutant(mutant.line, lines_of(module, mutant.function), noticed)
 
                 def work(mutant: operators.Mutant = mutant, order: list[int] = order) -> int:
                     replace_function(module, mutant.function, mutant.source)
@@ -100,7 +103,7 @@ def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path
     with tempfile.TemporaryDirectory() as basetemp:
         options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={basetemp}/t"]
         pytest.main([*options, *_paths(TESTS[name])], plugins=[Plugin()])
-    report.write_text(json.dumps(answers))
+    report.write_text(json.dumps({"answers": answers, "tests": tests}))
     return 0
 
 
@@ -147,10 +150,12 @@ def _noticed_by(notes: str) -> int | None:
     return number
 
 
-def _run_modules(name: str, path: Path, mutants: dict[int, operators.Mutant]) -> dict[int, str]:
-    """Run the tests of a module against each mutant of it as a whole."""
+def _run_modules(
+    name: str, path: Path, mutants: dict[int, operators.Mutant], tests: Sequence[str]
+) -> dict[int, str]:
+    """Run tests of a module against each mutant of it as a whole."""
     answers: dict[int, str] = {}
-    noticed: Counter[str] = Counter()
+    noticed: Counter[str] = Counter(tests)  # those that have noticed more come earlier
     with tempfile.TemporaryDirectory() as notes:
         unchanged = partial(_run_module, name, path, path.read_text("utf-8"), noticed, notes)
         if mutants and _in_fork(unchanged) != SURVIVED:
@@ -170,6 +175,11 @@ def _run_module(name: str, path: Path, source: str, noticed: Counter[str], notes
 
     class Plugin:
         def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+            if noticed:  # else the module has no function, and any test may use what it has
+                always = tuple(_paths(OF_EVERY_MODULE))
+                items[:] = [
+                    one for one in items if noticed[one.nodeid] or one.nodeid.startswith(always)
+                ]
             items.sort(key=lambda item: -noticed[item.nodeid])
 
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -179,8 +189,8 @@ def _run_module(name: str, path: Path, source: str, noticed: Counter[str], notes
     sys.meta_path.insert(0, MutatedModule(_dotted(name), source, path))
     with tempfile.TemporaryDirectory() as basetemp:
         options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={basetemp}/t"]
-        tests = _paths((*OF_EVERY_MODULE, *TESTS[name]))
-        return int(pytest.main([*options, *tests], plugins=[Plugin()]))
+        found = _paths((*OF_EVERY_MODULE, *TESTS[name]))
+        return int(pytest.main([*options, *found], plugins=[Plugin()]))
 
 
 def _in_fork(work: Callable[[], int], limit_seconds: float = LIMIT_SECONDS) -> str:

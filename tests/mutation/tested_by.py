@@ -10,11 +10,7 @@ _SIGNING = (
     "unit/test_sigstore.py",
     "unit/test_cosign.py",
 )
-_CERTIFICATES = (
-    "unit/test_certificate.py",
-    "unit/test_certificate_files.py",
-    "integration/test_historical_bundles.py",
-)
+_CERTIFICATES = ("unit/test_certificate.py", "unit/test_certificate_files.py")
 _KEYS = ("unit/test_ecdsa.py", "unit/test_key_files.py", "unit/test_encrypted_keys.py")
 _MANIFEST = (
     "unit/test_manifest.py",
@@ -51,9 +47,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "guarantees/content": (*_VERIFY, "unit/test_open_files.py", "attacks/test_tree_file_lies.py"),
     "manifest/_historical": _OTHER_TOOLS,
     "manifest/_release": _MANIFEST,
-    "manifest/_reading": (*_MANIFEST, *_OTHER_TOOLS),
+    "manifest/_reading": (*_MANIFEST, "integration/test_historical_bundles.py"),
     "manifest/_serialization": (*_MANIFEST, *_OTHER_TOOLS),
-    "manifest/_model": (*_MANIFEST, *_OTHER_TOOLS),
+    "manifest/_model": _MANIFEST,
     "manifest/_writing": (*_MANIFEST, "unit/test_sign.py"),
     "locations": ("unit/test_locations.py", "unit/test_pinned_root.py", "unit/test_sign.py"),
     "signing/__init__": (*_SIGNING, *_KEYS, *_CERTIFICATES),
@@ -65,7 +61,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "signing/dsse": _SIGNING,
     "signing/ecdsa": (*_KEYS, "integration/test_historical_bundles.py"),
     "signing/pem_files": (*_KEYS, "unit/test_certificate_files.py"),
-    "signing/certificate": _CERTIFICATES,
+    "signing/certificate": (*_CERTIFICATES, "integration/test_historical_bundles.py"),
     "signing/certificate_path": _CERTIFICATES,
     "signing/revocation": _CERTIFICATES,
     "signing/references": ("unit/test_certificate_files.py", "unit/test_policy_file.py"),
