@@ -84,7 +84,7 @@ def _functions(tree: ast.Module | ast.ClassDef, prefix: str) -> Iterator[tuple[i
 
 
 def _skipped(tree: ast.Module) -> set[int]:
-    """Nodes that say nothing at run time: annotations, docstrings, exports, type-checking blocks."""
+    """Nodes that say nothing at run time: annotations, docstrings, exports and the like."""
     roots: list[ast.AST] = []
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)) and ast.get_docstring(
