@@ -34,6 +34,7 @@ from replacing import MutatedModule, lines_of, replace_function  # noqa: E402
 from tested_by import OF_EVERY_MODULE, TESTS  # noqa: E402
 
 LIMIT_SECONDS = 180  # of one mutant: one that never ends is noticed, too
+LIMIT_OF_ONE_TEST_SECONDS = 30
 KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
 
 
@@ -134,6 +135,8 @@ def _run_items(session: pytest.Session, order: Sequence[int], notes: str) -> int
     """Run the collected tests in an order until one fails, and note which."""
     for number in order:
         item = session.items[number]
+        # Of this process's own time, which a busy machine does not stretch; the signal ends it.
+        signal.setitimer(signal.ITIMER_PROF, LIMIT_OF_ONE_TEST_SECONDS)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         if session.testsfailed or session.shouldstop:
             (Path(notes) / "noticed").write_text(str(number))
@@ -208,7 +211,8 @@ def _in_fork(work: Callable[[], int], limit_seconds: float = LIMIT_SECONDS) -> s
     while time.monotonic() < deadline:
         finished, status = os.waitpid(child, os.WNOHANG)
         if finished:
-            return SURVIVED if os.waitstatus_to_exitcode(status) == 0 else KILLED
+            code = os.waitstatus_to_exitcode(status)
+            return SURVIVED if code == 0 else ENDLESS if code == -signal.SIGPROF else KILLED
         time.sleep(0.01)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
