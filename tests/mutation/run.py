@@ -25,7 +25,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,9 +44,6 @@ KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
 def main(result: Path, names: Sequence[str]) -> None:
     """Run every mutant of the modules; write the result after each module."""
     os.chdir(REPOSITORY)
-    # Fewer examples than the suite has: what these notice, the suite does.
-    hypothesis.settings.register_profile("mutation", max_examples=25, deadline=None)
-    hypothesis.settings.load_profile("mutation")
     for name in names or TESTS:
         _run_mutants_of(name, result)
 
@@ -82,12 +78,22 @@ def _run_mutants_of(name: str, result: Path) -> None:
 _ANSWERS = (KILLED, ENDLESS, SURVIVED)
 
 
+class _FewExamples:
+    """Fewer than the suite has, and any time for each: what these notice, the suite does."""
+
+    def pytest_configure(self) -> None:
+        import hypothesis
+
+        hypothesis.settings.register_profile("mutation", max_examples=25, deadline=None)
+        hypothesis.settings.load_profile("mutation")
+
+
 def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path) -> int:
     """Collect the tests of a module once, then run them against each mutant in a fork."""
     answers: dict[int, str] = {}
     tests: list[str] = []  # that run any line of any function
 
-    class Plugin:
+    class Plugin(_FewExamples):
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
             module = sys.modules[_dotted(name)]
             lines, seconds = _run_unchanged(name, session)
@@ -190,7 +196,7 @@ def _run_modules(
 def _run_module(name: str, path: Path, source: str, noticed: Counter[str], notes: str) -> int:
     """Run tests from the start with other source for one module, and note which one fails."""
 
-    class Plugin:
+    class Plugin(_FewExamples):
         def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
             if noticed:  # else the module has no function, and any test may use what it has
                 always = tuple(_paths(OF_EVERY_MODULE))
