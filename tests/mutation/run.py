@@ -199,9 +199,12 @@ def _run_module(name: str, path: Path, source: str, noticed: Counter[str], notes
     class Plugin(_FewExamples):
         def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
             if noticed:  # else the module has no function, and any test may use what it has
+                run = {nodeid.partition("[")[0] for nodeid in noticed}
                 always = tuple(_paths(OF_EVERY_MODULE))
                 items[:] = [
-                    one for one in items if noticed[one.nodeid] or one.nodeid.startswith(always)
+                    item
+                    for item in items
+                    if item.nodeid.partition("[")[0] in run or item.nodeid.startswith(always)
                 ]
             items.sort(key=lambda item: -noticed[item.nodeid])
 

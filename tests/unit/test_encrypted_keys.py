@@ -105,9 +105,15 @@ def test_old_encryption_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("length", [0, limits.MAX_PASSPHRASE_BYTES + 1])
 def test_passphrases_that_cannot_be(tmp_path: Path, length: int) -> None:
-    with pytest.raises(UsageError, match="a passphrase has 1 to 1024 bytes"):
+    with pytest.raises(UsageError, match="a passphrase has 1 to 1023 bytes"):
         write_key_pair(generate_key(), tmp_path / "a", tmp_path / "b", b"x" * length)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [1, limits.MAX_PASSPHRASE_BYTES])
+def test_shortest_and_longest_passphrase(tmp_path: Path, length: int) -> None:
+    write_key_pair(generate_key(), tmp_path / "a", tmp_path / "b", b"x" * length)
+    load_private_key(tmp_path / "a", lambda _: b"x" * length)
 
 
 # --- where it comes from --------------------------------------------------------------------------
@@ -132,7 +138,7 @@ def test_first_line_of_a_descriptor(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"x" * (limits.MAX_PASSPHRASE_BYTES + 1)])
 def test_descriptor_without_a_passphrase(data: bytes) -> None:
-    with pytest.raises(KeyFileError, match="1 to 1024 bytes"):
+    with pytest.raises(KeyFileError, match="1 to 1023 bytes"):
         from_descriptor(data)
 
 
