@@ -68,7 +68,9 @@ def _rule_lines(policy: Policy) -> list[Line]:
     lines += [("signer", YES, f"trusted: {key.hint}") for key in policy.keys]
     lines += [("ignore", YES, f"may be there unsigned: {path}") for path in policy.ignore]
     if policy.guarantee is not None:
-        lines.append(("guarantee", YES, f"{policy.guarantee} at least"))
+        only = ", which verify and run never give: they refuse, and only loading with pyhash passes"
+        text = f"{policy.guarantee} at least{only if policy.guarantee == 'loaded' else ''}"
+        lines.append(("guarantee", YES, text))
     return [*lines, *_history_lines(policy)]
 
 
