@@ -8,7 +8,6 @@ between the check and the use, because it is not read again.
 from __future__ import annotations
 
 from pyhash.loading._load import (
-    GUARANTEE,
     Loaded,
     chosen_files,
     layout_of,
@@ -20,7 +19,7 @@ from pyhash.loading._load import (
 from pyhash.loading._memory import allocate
 from pyhash.loading._private import private_copy
 from pyhash.loading._slices import Slices, Want, read_tensors
-from pyhash.loading._source import Piece, Source, dropping
+from pyhash.loading._source import GUARANTEE, Piece, Source, dropping
 from pyhash.loading._views import Tensor, framework_name
 from pyhash.loading._weights import model_weights
 

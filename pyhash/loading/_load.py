@@ -17,14 +17,13 @@ from typing import Any, NoReturn, TypeAlias
 from pyhash import errors, formats, hashing
 from pyhash.findings import raise_findings
 from pyhash.loading._slices import Slices, Want, read_tensors
-from pyhash.loading._source import Source, dropping
+from pyhash.loading._source import GUARANTEE, Source, dropping
 from pyhash.loading._views import Tensor
 from pyhash.manifest import Manifest
 from pyhash.opening import Opened, given_policy, open_checkpoint
 from pyhash.policy import Policy, PolicyFile
 from pyhash.signing import Identity
 
-GUARANTEE = "loaded"
 _SEAL = object()
 
 Only: TypeAlias = Collection[str] | Mapping[str, Slices | None]
@@ -176,9 +175,13 @@ def open_source(
     Raises:
         VerificationError, CheckError: As ``open_checkpoint``.
     """
-    policy.check_guarantee(GUARANTEE)
     opened = open_checkpoint(
-        path, policy, signature=signature, tree=tree, cosignatures=cosignatures
+        path,
+        policy,
+        guarantee=GUARANTEE,
+        signature=signature,
+        tree=tree,
+        cosignatures=cosignatures,
     )
     return Source(opened, options or hashing.Options())
 

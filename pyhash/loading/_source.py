@@ -8,7 +8,6 @@ signed is never returned: the memory is dropped and the exception says what and 
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,9 +21,9 @@ from pyhash.guarantees import content
 from pyhash.loading._memory import PAGE_BYTES, allocate
 from pyhash.manifest import ShardEntry
 from pyhash.merkle import DIGEST_BYTES, SPAN_BYTES
-from pyhash.opening import Opened
-from pyhash.policy import remember_release
+from pyhash.opening import Opened, accept
 
+GUARANTEE = "loaded"
 # Spans that are wanted only in part are read beside the place they are wanted in. So many of them
 # at a time, and so many are kept because the next tensor often begins where the last one ended.
 EDGE_SPANS = 24
@@ -79,10 +78,10 @@ class Source:
         """Let the policy remember this release, now that what was asked for has passed.
 
         Raises:
+            PolicyError: A higher release was accepted meanwhile.
             CheckError: The policy's state cannot be read or written.
         """
-        opened = self.opened
-        remember_release(opened.policy, opened.location, opened.manifest, int(time.time()))
+        accept(self.opened, GUARANTEE)
 
     def has_tree(self) -> bool:
         """Whether parts of files can be verified: there is a tree file, and it is the signed one.

@@ -313,7 +313,12 @@ def _remaining(
     """Steps 1 to 4 of verifying once more, over all that is there now."""
     try:
         opened = opening.open_checkpoint(
-            path, policy, signature=signature, tree=tree, cosignatures=cosignatures
+            path,
+            policy,
+            guarantee=None,
+            signature=signature,
+            tree=tree,
+            cosignatures=cosignatures,
         )
     except errors.VerificationError as error:
         if not error.findings:

@@ -234,7 +234,7 @@ def test_records_cannot_be_made(pair: Pair) -> None:
 
 
 def test_bundle_of_another_tool(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = opening.open_checkpoint(pair.model, pair.policy)
+    opened = opening.open_checkpoint(pair.model, pair.policy, guarantee=None)
     foreign = replace(opened, manifest=replace(opened.manifest, root=None))
     monkeypatch.setattr(main, "open_checkpoint", lambda *_, **__: foreign)
     with pytest.raises(errors.FormatError, match="another tool"):
