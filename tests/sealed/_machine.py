@@ -14,6 +14,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,17 @@ BUILD = Path(__file__).resolve().parent / "build"
 QEMU = "qemu-system-x86_64"
 KERNEL = "linux-image-amd64"  # depends on the kernel proper
 # What the kernel needs to see its disks, its file systems and this machine's files.
-MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "sha256_ssse3", "ext4", "9pnet_virtio", "9p")
+MODULES = (
+    *("virtio_pci", "virtio_blk", "9pnet_virtio", "9p"),
+    *("crc32c_generic", "sha256_ssse3", "sha512_generic", "ext4"),
+)
+# What runs it, the fastest first, with options.
+ACCELERATORS = {
+    "kvm": ["-accel", "kvm", "-cpu", "host"],
+    "software emulation": ["-accel", "tcg,thread=multi", "-cpu", "max"],
+}
+START_SECONDS = 10  # for the first sign of life
+BEGUN = "the machine has begun"
 # Where the disks may be mounted over this machine's files: the first that hides nothing needed.
 PLACES = ("/mnt", "/media", "/srv", "/opt", "/home")
 START = """\
@@ -33,6 +44,7 @@ START = """\
 /bin/busybox mkdir -p /proc /sys /dev /host
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs dev /dev
+echo {begun}
 for module in {modules}; do /bin/busybox insmod /modules/$module.ko || echo "no $module"; done
 /bin/busybox mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose host /host
 /bin/busybox mount -t proc proc /host/proc
@@ -41,7 +53,7 @@ for module in {modules}; do /bin/busybox insmod /modules/$module.ko || echo "no 
 /bin/busybox mkdir /host{place}/sealed /host{place}/plain
 /bin/busybox mount -t ext4 /dev/vda /host{place}/sealed
 /bin/busybox mount -t ext4 /dev/vdb /host{place}/plain
-/bin/busybox chroot /host /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
+/bin/busybox chroot /host /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
   HOME={place} TMPDIR={place} PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH={libraries} \\
   {command} >/dev/ttyS1 2>&1
 echo "exit code $?" >/dev/ttyS1
@@ -77,7 +89,7 @@ def find_program(name: str, packages: tuple[str, ...]) -> Path:
     """
     here = shutil.which(name)
     if here:
-        return Path(here).resolve()
+        return Path(here)
     target = BUILD / packages[0]
     if not target.exists():
         _unpack(packages, target)
@@ -125,7 +137,7 @@ def make_disk(place: Path, megabytes: int, *features: str) -> None:
     with place.open("wb") as file:
         file.truncate(megabytes << 20)
     program = find_program("mkfs.ext4", ("e2fsprogs",))
-    command = [program, "-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0", *features, place]
+    command = [program, "-q", "-F", "-t", "ext4", "-b", "4096", *features, place]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Unavailable(f"mkfs.ext4: {done.stderr.strip()}")
@@ -139,6 +151,7 @@ def make_start(kernel: Path, place: Path, command: str, mount: str, libraries: s
     """
     modules = list(_with_dependencies(kernel))
     script = START.format(
+        begun=BEGUN,
         modules=" ".join(name for name, _ in modules),
         command=command,
         place=mount,
@@ -208,38 +221,52 @@ def start(kernel: Path, archive: Path, disks: list[Path], timeout: float) -> tup
         timeout: Seconds.
 
     Returns:
-        What the command printed, and what the kernel did.
+        What the command printed, and what the machine ran on.
 
     Raises:
         Unavailable: QEMU did not start, or did not end.
     """
     (image,) = kernel.glob("boot/vmlinuz-*")
-    result = BUILD / "result.txt"
-    result.write_text("")
-    command = [find_qemu(), "-accel", "kvm", "-accel", "tcg,thread=multi", "-cpu", "max"]
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        command[1:3] = []
-    command += ["-m", "1536", "-smp", "2", "-display", "none", "-no-reboot", "-nodefaults"]
-    command += ["-kernel", str(image), "-initrd", str(archive)]
-    command += ["-append", "console=ttyS0 loglevel=0 panic=-1"]
-    command += ["-serial", "stdio", "-serial", f"file:{result}"]
+    result, console = BUILD / "result.txt", BUILD / "console.txt"
+    command = [find_qemu(), "-m", "1536", "-smp", "2", "-display", "none", "-nodefaults"]
+    command += ["-no-reboot", "-kernel", str(image), "-initrd", str(archive)]
+    command += ["-append", "console=ttyS0 loglevel=3 panic=-1"]
+    command += ["-serial", f"file:{console}", "-serial", f"file:{result}"]
     shared = "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
     command += ["-virtfs", shared]
     for disk in disks:
         command += ["-drive", f"file={disk},if=virtio,format=raw,cache=unsafe"]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        tail = result.read_text(errors="replace")[-2000:]
-        raise Unavailable(f"the machine did not end in {timeout:.0f} s; it said: {tail}") from error
-    if done.returncode != 0:
-        raise Unavailable(f"{QEMU}: {done.stderr.strip()[-2000:]}")
-    return result.read_text(errors="replace"), done.stdout + done.stderr
+    for name, options in ACCELERATORS.items():
+        if name == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            continue
+        if _run(command + options, console, START_SECONDS if name == "kvm" else timeout, timeout):
+            return result.read_text(errors="replace"), name
+    said = [one.read_text(errors="replace")[-2000:] for one in (console, result)]
+    raise Unavailable(f"the machine did not end in {timeout:.0f} s; it said: {said}")
+
+
+def _run(command: list[str], console: Path, to_begin: float, to_end: float) -> bool:
+    """Run QEMU; returns whether it began and ended in time. Some hosts offer a KVM on which
+    nothing ever runs.
+
+    Raises:
+        Unavailable: QEMU refused.
+    """
+    console.write_text("")
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        try:
+            began = time.monotonic()
+            while process.poll() is None:
+                passed = time.monotonic() - began
+                is_begun = BEGUN in console.read_text(errors="replace")
+                if passed > to_end or (passed > to_begin and not is_begun):
+                    return False
+                time.sleep(0.2)
+        finally:
+            process.kill()
+        if process.returncode != 0:
+            said = process.stderr.read()[-2000:] if process.stderr else ""
+            raise Unavailable(f"{QEMU}: exit code {process.returncode}: {said}")
+        return True

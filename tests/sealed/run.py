@@ -3,7 +3,7 @@
 
     run.py [--result FILE]     FILE: where the measured times go
 
-What is checked is in in_guest.py. Ends with one line for each check; fails when one failed, when one
+What is checked is in in_guest.py. Prints one line for each check; fails when one failed, when one
 did not report, and when the machine could not be had at all.
 """
 
@@ -29,7 +29,7 @@ def main() -> int:
     arguments = parser.parse_args()
     began = time.monotonic()
     try:
-        printed, console = run_guest()
+        printed, accelerator = run_guest()
     except Unavailable as error:
         print(f"NOT CHECKED, and that is a failure: {error}")
         return 1
@@ -41,11 +41,12 @@ def main() -> int:
     passed = [one["check"] for one in reports if one["passed"]]
     if passed != expected or "exit code 0" not in printed.splitlines():
         missing = ", ".join(name for name in expected if name not in passed) or "no check"
-        print(f"FAILED or not reported: {missing}\n{printed[-4000:]}\n{console[-2000:]}")
+        print(f"FAILED or not reported: {missing}\n{printed[-4000:]} ({accelerator})")
         return 1
-    print(f"{len(passed)} checks passed under a kernel with fs-verity, in {seconds:.0f} s")
+    print(f"{len(passed)} checks passed under fs-verity, on {accelerator}, in {seconds:.0f} s")
     if arguments.result:
         measured = next(one["measured"] for one in reports if one.get("measured"))
+        measured["accelerator"] = accelerator
         arguments.result.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     return 0
 
