@@ -12,7 +12,7 @@ import struct
 from concurrent.futures import ThreadPoolExecutor
 
 from pyhash import _native, errors, files
-from pyhash.hashing import Options
+from pyhash.hashing import Options, open_groups
 
 BLOCK_BYTES = 4096
 DIGEST_BYTES = 32
@@ -36,22 +36,49 @@ def hash_verity(path: str | os.PathLike[str], *, options: Options | None = None)
         ChangedWhileReadError: It changed meanwhile.
         EngineError: No such kernel.
     """
-    options = options or Options()
     listing = files.list_checkpoint(path, lambda _: False)
     if not listing.is_single_file:
         raise errors.ReadError(f"{os.fspath(path)}: a directory", os.fspath(path))
-    (file,) = listing.files
-    with files.open_files(listing, listing.files) as (descriptor,):
-        read = files.read_at(file.path, descriptor)
-        size = file.identity.size
+    (digest,) = hash_verity_listing(listing, options=options)
+    return digest
 
-        def level(start: int) -> bytes:
-            return _hash_blocks(read(start, min(READ_BYTES, size - start)), options.kernel)
 
-        with ThreadPoolExecutor(options.thread_count(), "pyhash-verity") as pool:
-            digests = b"".join(pool.map(level, range(0, size, READ_BYTES)))
-        files.check_unchanged(file, descriptor)
-    return verity_digest(size, _fold(digests, options.kernel))
+def hash_verity_listing(listing: files.Listing, *, options: Options | None = None) -> list[bytes]:
+    """Return the fs-verity digest of each file of a listing, in order. Thread-safe.
+
+    Args:
+        listing: The files.
+        options: Threads and kernel.
+
+    Raises:
+        ReadError: A file cannot be read.
+        ChangedWhileReadError: A file is not the one that was listed, or changed meanwhile.
+        EngineError: No such kernel.
+    """
+    options = options or Options()
+    found = []
+    with ThreadPoolExecutor(options.thread_count(), "pyhash-verity") as pool:
+        for group in open_groups(listing.files):
+            with files.open_files(listing, group) as descriptors:
+                found += [
+                    _hash_open(pool, file, descriptor, options.kernel)
+                    for file, descriptor in zip(group, descriptors, strict=True)
+                ]
+    return found
+
+
+def _hash_open(
+    pool: ThreadPoolExecutor, file: files.CheckpointFile, descriptor: int, kernel: str | None
+) -> bytes:
+    read = files.read_at(file.path, descriptor)
+    size = file.identity.size
+
+    def level(start: int) -> bytes:
+        return _hash_blocks(read(start, min(READ_BYTES, size - start)), kernel)
+
+    digests = b"".join(pool.map(level, range(0, size, READ_BYTES)))
+    files.check_unchanged(file, descriptor)
+    return verity_digest(size, _fold(digests, kernel))
 
 
 def verity_digest(size: int, root: bytes) -> bytes:

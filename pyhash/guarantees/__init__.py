@@ -17,11 +17,13 @@ from pyhash.guarantees.only import only
 from pyhash.guarantees.receipt import by_receipt, recorded
 
 if TYPE_CHECKING:
+    from pyhash.guarantees.kernel import KERNEL
     from pyhash.guarantees.resumed import resume
     from pyhash.guarantees.sampled import sample
 
 __all__ = [
     "CONTENT",
+    "KERNEL",
     "MEANINGS",
     "Compared",
     "Guarantee",
@@ -35,13 +37,14 @@ __all__ = [
 ]
 
 # name -> module here that has it
-_LATER = {"resume": "resumed", "sample": "sampled"}
+_LATER = {"KERNEL": "kernel", "resume": "resumed", "sample": "sampled"}
 
 # Weakest first: a policy's least guarantee is compared by this order.
 MEANINGS = {
     "receipt": "every byte was verified earlier on this host, and no file changed since",
     "sampled": "a stated part was hashed now, and nothing is known of the rest",
     "content": "every byte was hashed now; the files could change afterwards",
+    "kernel": "every file is sealed, and the kernel checks each page of it whenever it is read",
     "loaded": "the bytes that were handed out were hashed where they are",
 }
 
