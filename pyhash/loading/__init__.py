@@ -13,11 +13,12 @@ from pyhash.loading._load import (
     layout_of,
     load,
     open_source,
-    read_files,
+    read_checkpoint,
     tensors_in_file,
 )
 from pyhash.loading._memory import allocate
 from pyhash.loading._private import private_copy
+from pyhash.loading._recorded import Recording, recording
 from pyhash.loading._slices import Slices, Want, read_tensors
 from pyhash.loading._source import GUARANTEE, Piece, Source, dropping
 from pyhash.loading._views import Tensor, framework_name
@@ -27,6 +28,7 @@ __all__ = [
     "GUARANTEE",
     "Loaded",
     "Piece",
+    "Recording",
     "Slices",
     "Source",
     "Tensor",
@@ -40,7 +42,8 @@ __all__ = [
     "model_weights",
     "open_source",
     "private_copy",
-    "read_files",
+    "read_checkpoint",
     "read_tensors",
+    "recording",
     "tensors_in_file",
 ]

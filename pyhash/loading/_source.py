@@ -64,11 +64,14 @@ class Source:
     Attributes:
         opened: The checkpoint, after steps 1 to 4 of verifying.
         bytes_read: Bytes read and hashed so far.
+        ranges_read: (path, start, end) of each range of a file that was read and verified, in
+            order; runs that follow each other are one. Files that were read whole are not listed.
     """
 
     def __init__(self, opened: Opened, options: hashing.Options) -> None:
         self.opened = opened
         self.bytes_read = 0
+        self.ranges_read: list[tuple[str, int, int]] = []
         self._options = options
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], memoryview] = OrderedDict()
@@ -238,6 +241,7 @@ class Source:
             ranges.append((index, start, end, edges[index, span]))
         if ranges:
             self._compare_spans(ranges, self._read(ranges), nodes)
+            self._note_read(sorted(one[:3] for one in ranges))
         for key in batch.edges:
             self._kept[key] = edges[key]
             self._kept.move_to_end(key)
@@ -245,6 +249,13 @@ class Source:
             _copy_edges(piece, edges)
         while len(self._kept) > KEPT_SPANS:
             self._kept.popitem(last=False)
+
+    def _note_read(self, ranges: Iterable[tuple[int, int, int]]) -> None:
+        for index, start, end in ranges:
+            path = self.opened.listing.files[index].path
+            if self.ranges_read and self.ranges_read[-1][::2] == (path, start):
+                start = self.ranges_read.pop()[1]
+            self.ranges_read.append((path, start, end))
 
     def _compare_spans(
         self,
