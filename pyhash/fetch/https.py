@@ -126,8 +126,6 @@ class HttpsSource:
                 response.close()
 
     def _follow(self, path: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        from http.client import HTTPException
-
         import urllib3
 
         url = self._url_of(path)
@@ -137,7 +135,7 @@ class HttpsSource:
                 response = self._pool.request(
                     "GET", url, headers=headers, redirect=False, preload_content=False
                 )
-            except (urllib3.exceptions.HTTPError, OSError, ValueError, HTTPException) as error:
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 raise FetchError(
                     f"{self._name}: {path}: {reason_of(error)}", path, self._name
                 ) from error
@@ -286,12 +284,10 @@ def reason_of(error: Exception) -> str:
 
     An address that makes no sense is not repeated: a signed one is a secret. Raises nothing.
     """
-    from http.client import HTTPException
-
     reason = getattr(error, "reason", None)
     if isinstance(reason, Exception):
         return reason_of(reason)
-    is_address = isinstance(error, (ValueError, HTTPException)) and not isinstance(error, OSError)
+    is_address = isinstance(error, ValueError) and not isinstance(error, OSError)
     return NO_ADDRESS if is_address else str(error) or type(error).__name__
 
 

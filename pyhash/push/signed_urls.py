@@ -78,8 +78,6 @@ class SignedUrlTarget:
     def _put(
         self, path: str, body: IO[bytes] | bytes, size: int, digest: bytes, more: dict[str, str]
     ) -> bool:
-        from http.client import HTTPException
-
         import urllib3
 
         url = self._links.urls.get(path) or self._links.urls.get(path.removeprefix(self._prefix))
@@ -97,7 +95,7 @@ class SignedUrlTarget:
             if response.headers.get("Content-Length") == "0":
                 response.read()  # nothing; the connection can be used again
             response.close()
-        except (urllib3.exceptions.HTTPError, OSError, ValueError, HTTPException) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise PushError(
                 f"{self._name}: {path}: {reason_of(error)}", path, self._name
             ) from error

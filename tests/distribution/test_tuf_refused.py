@@ -5,6 +5,7 @@ error of its own, and with nothing pulled.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -136,3 +137,63 @@ def test_library_is_missing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None
         fetch_trusted_pointer(open_source(home.path, Network()), home.trust)
     with pytest.raises(errors.DependencyError, match=r"pyhash-checkpoint\[tuf\]"):
         tuf_pointer.renew_timestamp(home.target, home.keys)
+
+
+# --- a key that is replaced, and an accident meanwhile --------------------------------------------
+
+
+def key(home: Home, role: str) -> bytes:
+    return Path(home.keys, f"{role}.pem").read_bytes()
+
+
+@pytest.mark.parametrize("role", ["root", "timestamp"])
+def test_refused_new_key_costs_nothing(
+    home: Home, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home that may not be written to: the old key is still there, and still signs."""
+    old = key(home, role)
+
+    def refuse(*_: object) -> bool:
+        raise errors.PushError("not allowed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(home.target), "put_new", refuse)
+        with pytest.raises(errors.PushError, match="not allowed"):
+            tuf_pointer.rotate_key(home.target, home.keys, role)
+        patch.setattr(type(home.target), "put_new", lambda *_: False)
+        with pytest.raises(errors.PushError, match="somebody was faster"):
+            tuf_pointer.rotate_key(home.target, home.keys, role)
+    assert key(home, role) == old
+    assert home.publish('{"n": 2}') == home.pull()
+    tuf_pointer.rotate_key(home.target, home.keys, role)
+    assert key(home, role) != old
+    assert home.publish('{"n": 3}') == home.pull()
+
+
+@pytest.mark.parametrize("role", ["root", "timestamp"])
+@pytest.mark.parametrize("renames", [0, 1])
+def test_killed_after_a_new_key_was_published(
+    home: Home, role: str, renames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new key is the only one that counts by then; it is taken up, and not lost."""
+    old, real, left = key(home, role), os.rename, [renames]
+
+    def rename(source: str, target: str, **more: int) -> None:
+        if ".next." in str(source):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+        real(source, target, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        with pytest.raises(KeyboardInterrupt):
+            tuf_pointer.rotate_key(home.target, home.keys, role)
+    tuf_pointer.rotate_key(home.target, home.keys, role)
+    new = key(home, role)
+    assert new != old
+    assert not list(Path(home.keys).glob("*.next*"))
+    assert home.publish('{"n": 2}') == home.pull()
+    tuf_pointer.rotate_key(home.target, home.keys, role)
+    assert key(home, role) != new
+    assert home.publish('{"n": 3}') == home.pull()

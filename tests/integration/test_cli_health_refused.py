@@ -63,6 +63,8 @@ def wait_until(port: int, path: str, code: int) -> None:
 def test_quiet_and_without_a_file(number: int, signed: Signed) -> None:
     """Nothing is said, nothing is written beside the model, and it ends when it is told to."""
     before = sorted(Path().iterdir())
+    # A child of a shell's background job would take no notice of Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with serving("--quiet") as (process, port):
         wait_until(port, "/readyz", 200)
         process.send_signal(number)

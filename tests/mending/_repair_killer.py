@@ -22,6 +22,7 @@ from pyhash.repair import RepairOptions, repair
 
 CHANGING = (
     "open",
+    "write",
     "fsync",
     "link",
     "fchown",
