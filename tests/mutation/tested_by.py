@@ -16,6 +16,7 @@ _MANIFEST = (
     "unit/test_manifest.py",
     "unit/test_manifest_refused.py",
     "unit/test_release.py",
+    "unit/test_manifest_foreign.py",
     "unit/test_vectors.py",
 )
 _POLICY = ("unit/test_policy_file.py", "unit/test_policy.py", "unit/test_verify_policy.py")
@@ -42,7 +43,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "verify_checkpoint": (*_VERIFY, "unit/test_gate.py", "unit/test_sampled.py"),
     "cosign_checkpoint": ("unit/test_cosign.py",),
     "gate": ("unit/test_gate.py", "unit/test_verify_policy.py"),
-    "guarantees/__init__": ("unit/test_policy.py", *_VERIFY),
+    "guarantees/__init__": ("unit/test_guarantees.py",),
     "guarantees/content": (*_VERIFY, "unit/test_open_files.py"),
     "manifest/_historical": _OTHER_TOOLS,
     "manifest/_release": _MANIFEST,
