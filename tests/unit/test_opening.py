@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def model(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     private, _ = write_keys(tmp_path)
-    pyhash.sign(tmp_path / "model", private)
+    pyhash.sign(tmp_path / "model", private, release=pyhash.Release(1, 7))
     return tmp_path / "model"
 
 
@@ -44,14 +45,36 @@ def entry(name: str, data: bytes, size: int | None = None) -> ShardEntry:
     return ShardEntry(name, size, None, hashlib.sha256(data).digest())
 
 
+open_checkpoint = partial(opening.open_checkpoint, guarantee="content")
+
+
 def listed(path: Path) -> files.Listing:
     return files.list_checkpoint(path, hashing.ignorer(()))
 
 
 def test_opened(model: Path, policy: Policy) -> None:
-    opened = opening.open_checkpoint(model, policy)
+    opened = open_checkpoint(model, policy)
     assert opened.size == 3
     assert [file.path for file in opened.listing.files] == sorted(FILES)
+
+
+def test_guarantee_is_compared_first_and_last(model: Path, policy: Policy) -> None:
+    """First before anything is looked at; last with the name of what was done."""
+    policy = replace(policy, guarantee="content")
+    with pytest.raises(errors.PolicyError, match="the guarantee would be 'sampled'"):
+        opening.open_checkpoint(model / "nothing", policy, guarantee="sampled")
+    opened = opening.open_checkpoint(model, policy, guarantee=None)
+    with pytest.raises(errors.PolicyError, match="the guarantee would be 'sampled'"):
+        opening.accept(opened, "sampled")
+    opening.accept(opened, "content")
+
+
+def test_accepting_remembers(model: Path, policy: Policy, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    opened = open_checkpoint(model, replace(policy, state=str(tmp_path / "state")))
+    assert list((tmp_path / "state").iterdir()) == []
+    opening.accept(opened, "content")
+    assert len(list((tmp_path / "state").iterdir())) == 1
 
 
 def test_old_bundles_are_not_opened_unasked(model: Path, policy: Policy, tmp_path: Path) -> None:
@@ -59,13 +82,13 @@ def test_old_bundles_are_not_opened_unasked(model: Path, policy: Policy, tmp_pat
     payload = old_bundles.old_payload(FILES)
     old_bundles.write_with_key(model / "model.sig", pair, payload, old_bundles.old_pae)
     with pytest.raises(errors.FormatError, match="--accept-historical"):
-        opening.open_checkpoint(model, policy)
-    assert opening.open_checkpoint(model, policy, accept_historical=True).size == 3
+        open_checkpoint(model, policy)
+    assert open_checkpoint(model, policy, accept_historical=True).size == 3
 
 
 def test_access_that_must_be_recorded(model: Path, policy: Policy) -> None:
     with pytest.raises(errors.PolicyError, match="requires that every access is recorded"):
-        opening.open_checkpoint(model, replace(policy, require_log=True))
+        open_checkpoint(model, replace(policy, require_log=True))
 
 
 @pytest.mark.parametrize("field", ["log", "provenance"])
@@ -76,10 +99,10 @@ def test_history_is_looked_at_where_it_is_required(
         raise errors.PolicyError("no such history")
 
     monkeypatch.setattr(history, "check_history", refuse)
-    opening.open_checkpoint(model, policy)
+    open_checkpoint(model, policy)
     required: Any = {field: object()}
     with pytest.raises(errors.PolicyError, match="no such history"):
-        opening.open_checkpoint(model, replace(policy, **required))
+        open_checkpoint(model, replace(policy, **required))
 
 
 # --- what may be there unsigned -------------------------------------------------------------------
