@@ -38,6 +38,7 @@ from tested_by import OF_EVERY_MODULE, TESTS  # noqa: E402
 LIMIT_SECONDS = 180  # of one mutant: one that never ends is noticed, too
 LIMIT_OF_ONE_TEST_SECONDS = 30
 _LOOK_SECONDS = 0.01
+_UNNOTICED = 97  # not 0: that is what a program ends in that a mutant of the gate started
 KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
 
 
@@ -227,7 +228,7 @@ def _in_fork(work: Callable[[], int], limit_seconds: float = LIMIT_SECONDS) -> s
         code = 1
         try:
             _silence()
-            code = work()
+            code = _UNNOTICED if work() == 0 else 1
         finally:
             os._exit(code)
     # Counted in looks and not by the clock: this process may be stopped, and the fork with it.
@@ -235,7 +236,9 @@ def _in_fork(work: Callable[[], int], limit_seconds: float = LIMIT_SECONDS) -> s
         finished, status = os.waitpid(child, os.WNOHANG)
         if finished:
             code = os.waitstatus_to_exitcode(status)
-            return SURVIVED if code == 0 else ENDLESS if code == -signal.SIGPROF else KILLED
+            return (
+                SURVIVED if code == _UNNOTICED else ENDLESS if code == -signal.SIGPROF else KILLED
+            )
         time.sleep(_LOOK_SECONDS)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)

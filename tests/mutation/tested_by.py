@@ -16,6 +16,7 @@ _MANIFEST = (
     "unit/test_manifest.py",
     "unit/test_manifest_refused.py",
     "unit/test_release.py",
+    "unit/test_manifest_foreign.py",
     "unit/test_vectors.py",
 )
 _POLICY = ("unit/test_policy_file.py", "unit/test_policy.py", "unit/test_verify_policy.py")
@@ -37,12 +38,16 @@ TESTS: dict[str, tuple[str, ...]] = {
     "policy/_reading": _POLICY,
     "policy/_signers": _POLICY,
     "policy/_trusted_files": ("unit/test_trusted_files.py",),
-    "signed_bundle": ("unit/test_cosign.py", *_VERIFY),
-    "opening": ("unit/test_cosign.py", *_VERIFY, "unit/test_findings.py"),
-    "verify_checkpoint": (*_VERIFY, "unit/test_gate.py", "unit/test_sampled.py"),
+    "signed_bundle": (
+        "unit/test_signed_bundle.py",
+        "unit/test_cosign.py",
+        "unit/test_verify_policy.py",
+    ),
+    "opening": ("unit/test_opening.py", "unit/test_verify.py", "unit/test_verify_policy.py"),
+    "verify_checkpoint": ("unit/test_verify.py", "unit/test_verify_policy.py", "unit/test_gate.py"),
     "cosign_checkpoint": ("unit/test_cosign.py",),
     "gate": ("unit/test_gate.py", "unit/test_verify_policy.py"),
-    "guarantees/__init__": ("unit/test_policy.py", *_VERIFY),
+    "guarantees/__init__": ("unit/test_guarantees.py",),
     "guarantees/content": (*_VERIFY, "unit/test_open_files.py"),
     "manifest/_historical": _OTHER_TOOLS,
     "manifest/_release": _MANIFEST,

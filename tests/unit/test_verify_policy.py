@@ -322,3 +322,13 @@ def test_what_was_done_must_be_enough_too(home: Path, rules: Rules) -> None:
     assert pyhash.verify(home / "model", policy=enough, guarantee=weaker).guarantee == "sampled"
     with pytest.raises(errors.PolicyError, match="would be 'sampled'"):
         pyhash.verify(home / "model", policy=rules('guarantee = "content"'), guarantee=weaker)
+
+
+def test_weaker_guarantee_than_accepted_reads_nothing(home: Path, rules: Rules) -> None:
+    """It is refused before the checkpoint is looked at, and so says nothing of what is wrong."""
+    with pytest.raises(errors.PolicyError, match="the guarantee would be 'sampled'"):
+        pyhash.verify(
+            home / "nothing here",
+            policy=rules('guarantee = "content"').for_checkpoint(home / "model"),
+            guarantee=dataclasses.replace(CONTENT, name="sampled"),
+        )
