@@ -156,7 +156,8 @@ def _extents(descriptor: int) -> list[tuple[int, int, int]]:
     FIEMAP_HEAD.pack_into(request, 0, 0, 2**64 - 1, FIEMAP_FLAG_SYNC, 0, MAX_EXTENTS, 0)
     fcntl.ioctl(descriptor, FS_IOC_FIEMAP, request)
     count = FIEMAP_HEAD.unpack_from(request)[3]
-    found = range(FIEMAP_HEAD.size, FIEMAP_HEAD.size + count * FIEMAP_EXTENT.size)
+    end = FIEMAP_HEAD.size + count * FIEMAP_EXTENT.size
+    found = range(FIEMAP_HEAD.size, end, FIEMAP_EXTENT.size)
     return [FIEMAP_EXTENT.unpack_from(request, at)[:3] for at in found]
 
 
