@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pyhash verify --guarantee kernel` of 200 files, the whole command, against `python -c pass`.
 
-Where the machine's kernel has no fs-verity a stand-in answers the one request for each file out of a
-table; everything else is what a user runs. What the kernel itself takes is measured by `make verity`
-(tests/sealed/run.py --result), in a virtual machine.
+A stand-in answers the one request for each file out of a table, so that no fs-verity is needed;
+everything else is what a user runs. What a kernel with fs-verity takes is measured in a virtual
+machine, by tests/sealed/run.py --result.
 """
 
 from __future__ import annotations

@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from pyhash import _native, errors, files
 from pyhash.hashing import Options, open_groups
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 BLOCK_BYTES = 4096
 DIGEST_BYTES = 32
@@ -55,6 +58,8 @@ def hash_verity_listing(listing: files.Listing, *, options: Options | None = Non
         ChangedWhileReadError: A file is not the one that was listed, or changed meanwhile.
         EngineError: No such kernel.
     """
+    from concurrent.futures import ThreadPoolExecutor  # here: who only needs the sizes waits less
+
     options = options or Options()
     found = []
     with ThreadPoolExecutor(options.thread_count(), "pyhash-verity") as pool:
