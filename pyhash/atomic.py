@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 
 from pyhash.errors import WriteError
+from pyhash.paths import UNFINISHED_PREFIX
 
 # What the system answers where a file system has no nameless files (open(2), O_TMPFILE).
 NO_NAMELESS_FILES = (errno.EISDIR, errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL)
@@ -31,7 +32,7 @@ def write_file(location: str | os.PathLike[str], data: bytes, *, mode: int = 0o6
     """
     text = os.fspath(location)
     directory = os.path.dirname(os.path.abspath(text))
-    temporary = os.path.join(directory, f".pyhash-{os.getpid()}-{threading.get_ident()}")
+    temporary = os.path.join(directory, f"{UNFINISHED_PREFIX}{os.getpid()}-{threading.get_ident()}")
     try:
         descriptor, is_named = _new_file(directory, temporary)
         try:

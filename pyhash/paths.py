@@ -17,6 +17,9 @@ from pyhash.strict_json import show
 # What OMS leaves out of every checkpoint unless told otherwise; top level only.
 DEFAULT_IGNORED = (".git", ".gitattributes", ".github", ".gitignore")
 
+# How the names begin of what pyhash writes before it has its own name; left there when it is ended.
+UNFINISHED_PREFIX = ".pyhash-"
+
 _PATTERN_CHARACTERS = frozenset("*?[")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from pyhash import atomic, closure, files, hashing, limits, paths, sealing, signing, tree_file
 from pyhash.carrying import Carried, Update, carry_over
-from pyhash.errors import FormatError, ReadError, UsageError
+from pyhash.errors import Finding, FormatError, ReadError, UsageError
 from pyhash.findings import raise_findings
 from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, Release, ShardEntry, build_manifest, dump_statement
@@ -121,7 +121,7 @@ def sign(
     _check_targets(bundle_path, tree_path)
     ignored = _ignored([inside(path, name) for name in (bundle_path, tree_path)], ignore)
     listing = files.list_checkpoint(path, hashing.ignorer(ignored), links_within=links_within)
-    raise_findings([*listing.strange])
+    raise_findings([*listing.strange, *_unfinished(listing)])
     raise_findings(closure.check_closure(listing))
     if seal:
         sealing.measure_listing(listing)  # whether it can be done at all, before anything is hashed
@@ -154,6 +154,16 @@ def sign(
         tuple(one for one, _ in carried.values()),
         sealed,
     )
+
+
+def _unfinished(listing: files.Listing) -> list[Finding]:
+    """Files that we were ended over: to sign one would make it part of the checkpoint for good."""
+    message = "left behind by a pyhash that was ended: remove it, or leave it out with --ignore"
+    return [
+        Finding("unexpected", file.path, message)
+        for file in listing.files
+        if any(part.startswith(paths.UNFINISHED_PREFIX) for part in file.path.split("/"))
+    ]
 
 
 def _prepare_receipt(listing: files.Listing, receipts: Store | None) -> int:

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pyhash import errors, files, hashing
 from pyhash.atomic import sync_directory
 from pyhash.merkle import DIGEST_BYTES, SPAN_BYTES
-from pyhash.paths import encode_path
+from pyhash.paths import UNFINISHED_PREFIX, encode_path
 from pyhash.pull.quarantine import Quarantine
 from pyhash.repair.stock import Damage
 
 BLOCK_BYTES = 4096  # what systems cache and file systems write at once
-WORK_PREFIX = ".pyhash-repair-"
+WORK_PREFIX = UNFINISHED_PREFIX + "repair-"
 # What says that a file must not be written to where it is (read-only, sealed, being executed).
 _NOT_HERE = (errno.EPERM, errno.EACCES, errno.ETXTBSY)
 

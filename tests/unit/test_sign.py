@@ -215,6 +215,20 @@ def test_bad_key_before_anything_else(tmp_path: Path, key: Path) -> None:
         pyhash.sign(tmp_path / "absent", key)
 
 
+@pytest.mark.parametrize("name", [".pyhash-12-34", ".pyhash-repair-ab/part", "sub/.pyhash-1-2"])
+def test_what_an_ended_process_left_behind_is_not_signed(name: str, model: Path, key: Path) -> None:
+    left = model / name
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"half a bundle")
+    with pytest.raises(errors.UnexpectedFileError, match="left behind by a pyhash") as caught:
+        pyhash.sign(model, key)
+    assert [finding.path for finding in caught.value.findings] == [name]
+    assert not (model / "model.sig").exists()
+    pyhash.sign(model, key, ignore=[name])
+    left.unlink()
+    pyhash.sign(model, key)
+
+
 def test_no_such_checkpoint(tmp_path: Path, key: Path) -> None:
     with pytest.raises(errors.ReadError):
         pyhash.sign(tmp_path / "absent", key)
