@@ -16,15 +16,18 @@ import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pyhash import errors, files, hashing
 from pyhash.findings import raise_findings
 from pyhash.guarantees import CONTENT, Guarantee
 from pyhash.manifest import Manifest
 from pyhash.opening import given_policy, open_checkpoint
-from pyhash.policy import Policy, PolicyFile, remember_release
+from pyhash.policy import Policy
 from pyhash.signing import Identity
+
+if TYPE_CHECKING:
+    from pyhash.policy import PolicyFile
 
 _SEAL = object()
 
@@ -152,12 +155,16 @@ def verify(
         cosignatures=cosignatures,
         links_within=links_within,
         accept_historical=accept_historical,
+        closed=guarantee.closed,
     )
     compared = guarantee.compare(opened, options or hashing.Options())  # 5, 6, 7
     raise_findings(compared.findings)
     name = compared.guarantee or guarantee.name
     policy.check_guarantee(name)  # of what was done, as before of what was asked for
-    remember_release(policy, opened.location, opened.manifest, int(time.time()))
+    if policy.state is not None:
+        from pyhash.policy import remember_release
+
+        remember_release(policy, opened.location, opened.manifest, int(time.time()))
     return Verified(  # 8
         location=opened.location,
         policy=policy,

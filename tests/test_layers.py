@@ -37,7 +37,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L5
     ("policy",),
     # L6
-    ("closure", "damage", "signed_tree"),
+    ("closure", "closure_rules", "damage", "signed_tree"),
     ("signed_bundle", "history"),
     ("opening",),
     ("receipts",),

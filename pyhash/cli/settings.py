@@ -50,16 +50,22 @@ class Settings:
         Raises:
             UsageError: There is no such kernel.
         """
-        from pyhash import _native
         from pyhash.hashing import Options
 
-        names = [kernel.name for kernel in _native.kernels()]
-        if self.kernel is not None and self.kernel not in names:
-            raise errors.UsageError(f"no kernel {self.kernel!r}; there are {', '.join(names)}")
+        if self.kernel is not None:
+            _check_kernel(self.kernel)
         shown = not self.quiet and output.is_terminal(sys.stderr)
         with progress_bar(shown=shown) as progress:
             note = None if self.quiet else _note
             yield Options(self.threads, self.reader, self.kernel, progress, note)
+
+
+def _check_kernel(name: str) -> None:
+    from pyhash import _native  # here, as not every command needs the engine
+
+    names = [kernel.name for kernel in _native.kernels()]
+    if name not in names:
+        raise errors.UsageError(f"no kernel {name!r}; there are {', '.join(names)}")
 
 
 def _note(text: str) -> None:

@@ -83,14 +83,14 @@ class Trust:
             PolicyFileError, KeyFileError: The policy or a key cannot be used.
         """
         from pyhash.opening import given_policy
-        from pyhash.policy import PolicyFile
-
         self.check_given()
         if self.policy is None:
             trusted = trusted_references(self.keys, self.identities)
             return given_policy(model, None, trusted, self.ignore, self.root).located(
                 "", self.state
             )
+        from pyhash.policy import PolicyFile
+
         return PolicyFile.read(self.policy).for_checkpoint(model, self.state)
 
     def files(self) -> dict[str, Any]:

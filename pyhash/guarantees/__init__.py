@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.guarantees.content import CONTENT
-from pyhash.guarantees.once import once
-from pyhash.guarantees.only import only
-from pyhash.guarantees.receipt import by_receipt, recorded
 
 if TYPE_CHECKING:
+    from pyhash.guarantees._once import once
+    from pyhash.guarantees._only import only
+    from pyhash.guarantees.receipt import by_receipt, recorded
     from pyhash.guarantees.resumed import resume
     from pyhash.guarantees.sampled import sample
 
@@ -35,7 +35,14 @@ __all__ = [
 ]
 
 # name -> module here that has it
-_LATER = {"resume": "resumed", "sample": "sampled"}
+_LATER = {
+    "by_receipt": "receipt",
+    "once": "_once",
+    "only": "_only",
+    "recorded": "receipt",
+    "resume": "resumed",
+    "sample": "sampled",
+}
 
 # Weakest first: a policy's least guarantee is compared by this order.
 MEANINGS = {
@@ -53,7 +60,7 @@ def is_at_least(name: str, least: str) -> bool:
 
 
 def __getattr__(name: str) -> object:
-    """Import a name of ``_LATER`` when it is first used: most processes use none."""
+    """Import a name of ``_LATER`` when it is first used: most processes use one at most."""
     home = _LATER.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,6 @@ from pyhash.manifest._model import (
 from pyhash.manifest._serialization import load_digest
 from pyhash.strict_json import JsonValue, expect_array, expect_fields, expect_string, show
 
-OLD_PREDICATE_TYPE = "https://model_signing/Digests/v0.1"
 NAME = "a checkpoint signed by model-signing 0.2"  # which recorded none
 _SINGLE_FILE = "."
 

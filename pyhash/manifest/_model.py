@@ -20,6 +20,7 @@ from pyhash.strict_json import show
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 OMS_PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+OLD_PREDICATE_TYPE = "https://model_signing/Digests/v0.1"  # of model-signing 0.2
 PYHASH_PREDICATE_TYPE = "https://pyhash-checkpoint.org/statement/v1"
 FORMAT_NAME = "pyhash-v1"  # key of our annotation and of our subject digest
 DIGEST_BYTES = 32

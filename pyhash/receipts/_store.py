@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import hmac
 import os
-import secrets
 import stat
 from dataclasses import dataclass, field
 
@@ -105,7 +104,7 @@ def _load_key(directory: str, *, create: bool) -> bytes:
     path = os.path.join(directory, KEY_NAME)
     key = _read_private(path, KEY_BYTES)
     if key is None and create:
-        key = secrets.token_bytes(KEY_BYTES)
+        key = os.urandom(KEY_BYTES)
         atomic.write_file(path, key, mode=0o600)
     if key is None:
         raise ReceiptError(
