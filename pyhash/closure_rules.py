@@ -14,7 +14,15 @@ import sys
 from pyhash import limits
 
 # The rules, and all that reads files for them; of a directory every module in it.
-SOURCES = ("closure.py", "files.py", "formats", "limits.py", "links.py", "paths.py", "strict_json.py")
+SOURCES = (
+    "closure.py",
+    "files.py",
+    "formats",
+    "limits.py",
+    "links.py",
+    "paths.py",
+    "strict_json.py",
+)
 
 
 def rules_name(directory: str | None = None) -> str | None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyhash import errors, files, hashing, paths, signing
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
+from pyhash.frozen import frozen
 from pyhash.locations import DOWNLOAD_METADATA, OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, ShardEntry
 from pyhash.policy import Policy, check_requirements
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 EMPTY_DIGEST = hashlib.sha256().digest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """A checkpoint whose signature holds and whose files have the signed names and sizes.
 
@@ -140,9 +141,7 @@ def open_checkpoint(
     return replace(opened, doubts=_doubts(listing, frozenset(closed(opened))))  # 4
 
 
-def _doubts(
-    listing: files.Listing, known: frozenset[files.CheckpointFile]
-) -> tuple[Finding, ...]:
+def _doubts(listing: files.Listing, known: frozenset[files.CheckpointFile]) -> tuple[Finding, ...]:
     """What leads from the signed files to others, but for files of which it is known."""
     if known.issuperset(listing.files):
         return ()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyhash import errors, files, limits, signing
+from pyhash.frozen import frozen
 from pyhash.manifest import Manifest, load_statement
 from pyhash.policy import Policy, Requirement, check_requirements, judge
 from pyhash.signing import Identity
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyhash.policy import Remembered
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signed:
     """What trusted signers signed, before anything is decided about it.
 

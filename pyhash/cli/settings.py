@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +17,7 @@ from pyhash import errors
 from pyhash.cli import formats, output
 from pyhash.cli.output import write_stderr
 from pyhash.cli.progress import progress_bar
+from pyhash.frozen import frozen
 
 if TYPE_CHECKING:
     from pyhash.hashing import Options
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 READERS = ("auto", "mmap", "buffered", "direct")  # as _native.READERS, which would load the engine
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What the common options say.
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -24,6 +24,7 @@ from pyhash.cli.identity_options import (
     trusted_references,
 )
 from pyhash.errors import UsageError
+from pyhash.frozen import frozen
 
 if TYPE_CHECKING:
     from pyhash.policy import Policy
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trust:
     """What those options say.
 
@@ -83,6 +84,7 @@ class Trust:
             PolicyFileError, KeyFileError: The policy or a key cannot be used.
         """
         from pyhash.opening import given_policy
+
         self.check_given()
         if self.policy is None:
             trusted = trusted_references(self.keys, self.identities)
@@ -153,5 +155,5 @@ def publisher_options(function: F) -> F:
 def take_trust(parameters: dict[str, Any]) -> Trust:
     """Take the values of either out of a command's parameters. Raises nothing."""
     identities = take_identities(parameters)
-    plain = [name for name in Trust.__slots__ if name != "identities"]
+    plain = [one.name for one in fields(Trust) if one.name != "identities"]
     return Trust(**{name: parameters.pop(name, None) for name in plain}, identities=identities)

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from pyhash.errors import Finding
 from pyhash.files import CheckpointFile
+from pyhash.frozen import frozen
 from pyhash.hashing import Options
 from pyhash.opening import Opened, nothing_known
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compared:
     """What comparing bytes came to.
 
@@ -32,7 +32,7 @@ class Compared:
     guarantee: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Guarantee:
     """One way to compare, and the name under which every report says that it was this one.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from pyhash import limits
 from pyhash.errors import FormatError, LimitError
+from pyhash.frozen import frozen
 from pyhash.manifest._release import Release
 from pyhash.merkle import checkpoint_root
 from pyhash.paths import check_ignored_path, check_listing, check_path, check_text
@@ -26,7 +27,7 @@ FORMAT_NAME = "pyhash-v1"  # key of our annotation and of our subject digest
 DIGEST_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedRange:
     """A digest of a run of bytes, as other OMS tools sign them instead of a plain SHA-256.
 
@@ -43,7 +44,7 @@ class SignedRange:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShardEntry:
     """One signed file.
 
@@ -63,7 +64,7 @@ class ShardEntry:
     ranges: tuple[SignedRange, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """What a signature says about a checkpoint. ``build_manifest`` and ``load_statement`` make it.
 

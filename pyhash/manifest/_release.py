@@ -8,11 +8,11 @@ Nothing here knows what time it is, or which release is wanted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pyhash import limits
 from pyhash.errors import FormatError
+from pyhash.frozen import frozen
 from pyhash.paths import check_text
 from pyhash.strict_json import (
     JsonValue,
@@ -30,7 +30,7 @@ _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last one that four digits can spell
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Release:
     """What a publisher signs about a release beside its bytes. Immutable, thread-safe.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 
 from pyhash.errors import FormatError, ReceiptError
 from pyhash.files import Identity
+from pyhash.frozen import frozen
 from pyhash.manifest import Manifest
 from pyhash.strict_json import JsonValue, expect_fields, expect_string, show
 
@@ -16,7 +16,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 FIELDS = ("location", "manifest", "signer", "boot_id")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binding:
     """What a record speaks about; a record with another one says nothing here.
 

@@ -10,12 +10,12 @@ import hmac
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pyhash import atomic, limits
 from pyhash.closure_rules import rules_name
 from pyhash.errors import FormatError, ReceiptError
 from pyhash.files import CheckpointFile, Identity
+from pyhash.frozen import frozen
 from pyhash.receipts._binding import (
     Binding,
     dump_binding,
@@ -31,7 +31,7 @@ PURPOSE = b"pyhash-receipt-v1"
 SUFFIX = "receipt"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receipt:
     """What was verified once.
 

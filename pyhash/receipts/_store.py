@@ -12,17 +12,18 @@ import hashlib
 import hmac
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pyhash import atomic
 from pyhash.errors import LimitError, ReceiptError
+from pyhash.frozen import frozen
 
 KEY_NAME = "host.key"
 KEY_BYTES = 32
 OTHERS = 0o077  # permission bits that nobody but the owner may have
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Store:
     """An open place for records. Immutable, thread-safe; never shows its key in ``repr``.
 

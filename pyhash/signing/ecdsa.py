@@ -12,11 +12,12 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pyhash import limits
 from pyhash.errors import KeyFileError, SignatureError, UsageError
+from pyhash.frozen import frozen
 from pyhash.signing._base import KEY, AskSecret, Identity, Material, Sealed, SigningMethod
 from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope, pae
 from pyhash.signing.pem_files import pem_labels, read_key_file, remove_file, write_new_file
@@ -35,7 +36,7 @@ _ENCRYPTED_LABEL = b"ENCRYPTED PRIVATE KEY"  # PKCS #8; its key derivation is a 
 _OLD_ENCRYPTION = b"Proc-Type: 4,ENCRYPTED"  # one round of MD5: guessed at billions per second
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublicKey:
     """A key that checks signatures. Immutable, thread-safe; equal when the PEM text is equal.
 
@@ -84,7 +85,7 @@ class PublicKey:
             ) from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PrivateKey:
     """A key that signs. Immutable, thread-safe; never shows its secret in ``repr``.
 
