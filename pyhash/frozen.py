@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``@frozen``: what ``@dataclass(frozen=True, slots=True)`` gives, made in a third of the time.
+"""``@frozen``: what ``@dataclass(frozen=True, slots=True)`` gives, made in a tenth of the time.
 
 The standard decorator compiles six methods of every class from text, and a start of the command
-makes forty classes: that was a third of its time. Here only ``__init__`` is compiled; the other
-methods are the same for all classes and go by the fields. The result is a dataclass for
-``dataclasses.fields``, ``replace`` and ``asdict``. What this does not understand it refuses.
+makes forty classes: that was a third of its time. Here nothing is compiled; the methods are the
+same for all classes and go by the fields. The result is a dataclass for ``dataclasses.fields``,
+``replace`` and ``asdict``. What this does not understand it refuses. Making an object takes a
+fifth longer.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def frozen(cls: type[T]) -> type[T]:
     for name, method in (("__init__", _init(made, fields)), *_METHODS):
         if name not in cls.__dict__:
             setattr(made, name, method)
+    for promise in ("init", "repr", "eq", "frozen"):  # to those who ask the class what it is
+        setattr(made.__dataclass_params__, promise, True)
     found: type[T] = made
     return found
 
@@ -58,33 +61,53 @@ def _values_of(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda self: tuple(getattr(self, name) for name in names)
 
 
-def _init(made: type, fields: Sequence[Field[Any]]) -> Callable[..., None]:
-    """Compile the constructor: real parameters, so that a wrong call is refused as always."""
-    known: dict[str, Any] = {"_UNSET": MISSING}
-    parameters: list[str] = []
-    body: list[str] = []
-    for number, one in enumerate(fields):
-        known[f"_set{number}"] = made.__dict__[one.name].__set__
-        value = one.name
-        parameter = one.name
-        if one.default is not MISSING:
-            known[f"_default{number}"] = one.default
-            parameter = f"{one.name}=_default{number}"
-        elif one.default_factory is not MISSING:
-            known[f"_make{number}"] = one.default_factory
-            parameter = f"{one.name}=_UNSET"
-            value = f"_make{number}() if {one.name} is _UNSET else {one.name}"
-        elif parameters and "=" in parameters[-1]:
-            raise TypeError(f"non-default argument {one.name!r} follows default argument")
-        parameters.append(parameter)
-        body.append(f" _set{number}(self, {value})")
-    if hasattr(made, "__post_init__"):
-        body.append(" self.__post_init__()")
-    text = f"def __init__(self, {', '.join(parameters)}):\n" + ("\n".join(body) or " pass")
-    exec(text, known)  # noqa: S102 - of the names of fields, which are identifiers
-    init: Callable[..., None] = known["__init__"]
-    init.__annotations__ = {**{one.name: one.type for one in fields}, "return": None}
-    return init
+def _init(made: Any, fields: Sequence[Field[Any]]) -> Callable[..., None]:
+    """Return the constructor: it takes what the parameters of a compiled one would."""
+    names = [one.name for one in fields]
+    setters = [made.__dict__[name].__set__ for name in names]
+    defaults = [one.default_factory if one.default is MISSING else _always(one) for one in fields]
+    finish = getattr(made, "__post_init__", None)
+    needed = [one is not MISSING for one in defaults]
+    if sorted(needed) != needed:
+        raise TypeError(f"{made.__name__}: a field without a default behind one that has one")
+
+    def __init__(self: Any, *values: Any, **named: Any) -> None:  # noqa: N807 - what it is
+        if named or len(values) != len(setters):
+            values = _complete(made.__name__, names, defaults, values, named)
+        for put, value in zip(setters, values, strict=True):
+            put(self, value)
+        if finish is not None:
+            finish(self)
+
+    return __init__
+
+
+def _always(field: Field[Any]) -> Callable[[], Any]:
+    return lambda: field.default
+
+
+def _complete(
+    what: str,
+    names: Sequence[str],
+    defaults: Sequence[Any],
+    values: tuple[Any, ...],
+    named: dict[str, Any],
+) -> tuple[Any, ...]:
+    """Put the arguments of a call in the order of the fields, or refuse the call."""
+    if len(values) > len(names):
+        raise TypeError(f"{what} takes {len(names)} arguments, not {len(values)}")
+    completed = list(values)
+    for name, default in zip(names[len(values) :], defaults[len(values) :], strict=True):
+        if name in named:
+            completed.append(named.pop(name))
+        elif default is MISSING:
+            raise TypeError(f"{what} needs the argument {name!r}")
+        else:
+            completed.append(default())
+    if named:
+        twice = "two values for" if next(iter(named)) in names else "no"
+        raise TypeError(f"{what} takes {twice} argument {next(iter(named))!r}")
+    return tuple(completed)
 
 
 class _Frozen:
