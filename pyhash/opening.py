@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps 1 to 4 of docs/format-v1.md, "Verifying": everything that is found out before any weight is
-read. Verifying and verified loading both begin here, so that neither can leave a step out.
+read, and what the policy says at the end. Verifying and verified loading both begin and end here,
+so that neither can leave a step out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -73,6 +75,7 @@ def open_checkpoint(
     path: str | os.PathLike[str],
     policy: Policy,
     *,
+    guarantee: str | None,
     signature: str | os.PathLike[str] | None = None,
     tree: str | os.PathLike[str] | None = None,
     cosignatures: Sequence[str | os.PathLike[str]] = (),
@@ -87,6 +90,7 @@ def open_checkpoint(
     Args:
         path: A directory, or one file.
         policy: Whom to trust, and what may be there unsigned.
+        guarantee: Name of what will be promised of the bytes, by ``accept``; None: nothing is.
         signature: The bundle; None: ``model.sig`` in the directory, or beside a file, ``.sig``.
         tree: The tree file; None: likewise.
         cosignatures: Further bundles over the same statement; every one of them must hold.
@@ -102,6 +106,8 @@ def open_checkpoint(
         CheckError: The answer could not be found out.
         UsageError: The policy, or what it was read from, lies inside the checkpoint.
     """
+    if guarantee is not None:
+        policy.check_guarantee(guarantee)
     files.check_there(path)
     policy.check_logged()
     check_keys_outside(path, policy.files)
@@ -148,6 +154,24 @@ def _doubts(listing: files.Listing, known: frozenset[files.CheckpointFile]) -> t
     from pyhash import closure  # here, as it knows every format
 
     return tuple(closure.check_closure(listing, known))
+
+
+def accept(opened: Opened, guarantee: str) -> None:
+    """Say that all that was asked for has passed: the policy may refuse still, and remembers.
+
+    Args:
+        opened: The checkpoint.
+        guarantee: Name of what is promised of the bytes now, whatever was to be promised before.
+
+    Raises:
+        PolicyError: The guarantee is too weak, or a higher release was accepted meanwhile.
+        CheckError: The policy's memory cannot be read or written; then nothing was accepted.
+    """
+    opened.policy.check_guarantee(guarantee)
+    if opened.policy.state is not None:
+        from pyhash.policy import remember_release  # here, as most policies have no memory
+
+        remember_release(opened.policy, opened.location, opened.manifest, int(time.time()))
 
 
 def given_policy(

@@ -26,6 +26,7 @@ CREDENTIAL_FIELDS = (
     "region",
 )
 MAX_CA_FILE_BYTES = 1 << 22
+ATTEMPTS = 11  # of one request, what obstore takes for granted: a busy store costs time, not a push
 METHODS: dict[str, Literal["GET", "PUT", "HEAD", "DELETE"]] = {
     "GET": "GET",
     "PUT": "PUT",
@@ -40,6 +41,7 @@ def open_store(
     *,
     ca_file: str | None = None,
     proxy: str | None = None,
+    attempts: int = ATTEMPTS,
 ) -> S3Store:
     """Return a bucket that was opened with a credential; connects to nobody yet.
 
@@ -48,14 +50,14 @@ def open_store(
         credential: Values for names of ``CREDENTIAL_FIELDS``.
         ca_file: PEM file of authorities to trust instead of the system's.
         proxy: URL of a proxy.
+        attempts: How often a request that failed on the way is sent, with growing pauses.
 
     Raises:
-        UsageError: No bucket, an incomplete credential, a plain http endpoint, or no such CA file.
+        UsageError: No bucket, a prefix that no object can have, an incomplete credential, a plain
+            http endpoint, or a CA file or proxy that cannot be used.
         DependencyError: obstore is not installed.
     """
-    bucket = urlsplit(reference).netloc
-    if not bucket:
-        raise UsageError(f"{reference}: expected s3://BUCKET/PREFIX")
+    bucket = _bucket(reference)
     for name in ("access_key_id", "secret_access_key"):
         if not credential.get(name):
             raise UsageError(f"{reference}: the credential has no {name}")
@@ -63,6 +65,7 @@ def open_store(
     if endpoint is not None and not endpoint.startswith("https://"):
         raise UsageError(f"{endpoint}: only https endpoints are used")
     try:
+        from obstore.exceptions import BaseError
         from obstore.store import S3Store
     except ImportError as error:
         raise DependencyError(
@@ -72,11 +75,36 @@ def open_store(
         name: value for name, value in credential.items() if name in CREDENTIAL_FIELDS and value
     }
     config.setdefault("region", "us-east-1")
-    return S3Store(
-        bucket,
-        config=config | {"checksum_algorithm": "SHA256"},
-        client_options=_client_options(ca_file, proxy),
-    )
+    options = _client_options(ca_file, proxy)
+    try:
+        return S3Store(
+            bucket,
+            config=config | {"checksum_algorithm": "SHA256"},
+            client_options=options,
+            retry_config={"max_retries": attempts - 1},
+        )
+    except (BaseError, ValueError) as error:
+        # Says neither which option nor which file; nothing has been asked of anybody yet.
+        given = ", ".join(one for one in (ca_file, proxy) if one) or reference
+        raise UsageError(f"{given}: cannot be used: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of ``obstore`` says, without the requests and answers that follow."""
+    return str(error).strip().partition("\n")[0]
+
+
+def _bucket(reference: str) -> str:
+    try:
+        parts = urlsplit(reference)
+    except ValueError as error:
+        raise UsageError(f"{reference}: expected s3://BUCKET/PREFIX") from error
+    if not parts.netloc:
+        raise UsageError(f"{reference}: expected s3://BUCKET/PREFIX")
+    prefix = parts.path.strip("/")
+    if prefix and set(prefix.split("/")) & {"", ".", ".."}:
+        raise UsageError(f"{reference}: a prefix without empty names, . and .. is expected")
+    return parts.netloc
 
 
 def _client_options(ca_file: str | None, proxy: str | None) -> Any:
@@ -108,5 +136,5 @@ def sign_url(store: S3Store, method: str, key: str, lifetime: timedelta) -> str:
 
     try:
         return obstore.sign(store, METHODS[method], key, lifetime)
-    except BaseError as error:
-        raise FetchError(f"{key}: no URL could be signed: {error}", key) from error
+    except (BaseError, TypeError, ValueError) as error:
+        raise FetchError(f"{key}: no URL could be signed: {first_line(error)}", key) from error

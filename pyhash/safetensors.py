@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from types import EllipsisType, TracebackType
 from typing import Any, Self, TypeAlias
 
 from pyhash import errors, formats, hashing
+from pyhash.access import AccessLog
 from pyhash.findings import raise_findings
 from pyhash.loading import (
     Source,
@@ -25,6 +27,7 @@ from pyhash.loading import (
     load,
     open_source,
     read_tensors,
+    recording,
 )
 from pyhash.locations import BUNDLE_SUFFIX
 from pyhash.opening import given_policy
@@ -46,6 +49,7 @@ def load_file(
     checkpoint: str | os.PathLike[str] | None = None,
     signature: str | os.PathLike[str] | None = None,
     root: str | None = None,
+    log: AccessLog | None = None,
     options: hashing.Options | None = None,
 ) -> dict[str, Any]:
     """Load every tensor of one file, or raise; may be called from several threads.
@@ -60,6 +64,7 @@ def load_file(
             the file itself where ``filename`` + ``.sig`` is its bundle.
         signature: The bundle; None: its usual place.
         root: The only checkpoint root to accept; None: any.
+        log: As of ``pyhash.load``.
         options: How to read and hash.
 
     Returns:
@@ -78,6 +83,7 @@ def load_file(
         signature=signature,
         root=root,
         paths=[path],
+        log=log,
         options=options,
     )
     return {
@@ -106,6 +112,7 @@ class safe_open:  # noqa: N801 - the name that programs import
         signature: str | os.PathLike[str] | None = None,
         tree: str | os.PathLike[str] | None = None,
         root: str | None = None,
+        log: AccessLog | None = None,
         options: hashing.Options | None = None,
     ) -> None:
         """Check the signature, names and sizes, and verify the header.
@@ -120,6 +127,8 @@ class safe_open:  # noqa: N801 - the name that programs import
             signature: The bundle; None: its usual place.
             tree: The tree file; None: its usual place.
             root: The only checkpoint root to accept; None: any.
+            log: As of ``pyhash.load``. That the file was opened is recorded, as ``begun``, and
+                each refusal; not every tensor that is read.
             options: How to read and hash.
 
         Raises:
@@ -130,28 +139,22 @@ class safe_open:  # noqa: N801 - the name that programs import
         self._framework = framework_name(framework)
         self._device = device
         where, path = _place(filename, checkpoint)
-        source = open_source(
-            where,
-            given_policy(where, policy, keys, (), root),
-            signature=signature,
-            tree=tree,
-            options=options,
-        )
-        opened = source.opened
-        raise_findings(opened.doubts)
-        self._paths = [file.path for file in opened.listing.files]
-        if path not in self._paths:
-            raise errors.UsageError(f"{path}: no signed file of {os.fspath(where)}")
-        self._index = self._paths.index(path)
-        self._source: Source | None = source
-        self._whole: memoryview | None = None
-        with dropping():
-            if source.has_tree():
-                self._layout = source.layout(self._index)
-            else:
-                (self._whole,) = source.whole([self._index])
-                self._layout = layout_of(self._whole, path)
-        source.remember()
+        policy = given_policy(where, policy, keys, (), root)
+        self._recording = partial(recording, log, where, policy, signature)
+        with self._recording() as record:
+            source = open_source(
+                where, record.policy, signature=signature, tree=tree, options=options
+            )
+            raise_findings(source.opened.doubts)
+            self._paths = [file.path for file in source.opened.listing.files]
+            if path not in self._paths:
+                raise errors.UsageError(f"{path}: no signed file of {os.fspath(where)}")
+            self._index = self._paths.index(path)
+            self._source: Source | None = source
+            with dropping():
+                self._whole, self._layout = _header(source, self._index, path)
+            source.remember()
+            record.done(source, [path], outcome="begun")
         self._tensors = {tensor.name: tensor for tensor in self._layout.tensors}
 
     def __enter__(self) -> Self:
@@ -224,7 +227,7 @@ class safe_open:  # noqa: N801 - the name that programs import
             path = self._paths[self._index]
             whole = Tensor(tensor.name, tensor.dtype, tensor.shape, data, path)
             return _on(whole.to(self._framework)[tuple(slices)], self._device, self._framework)
-        with dropping():
+        with self._recording(), dropping():
             want = Want(self._index, tensor, slices)
             (found,) = read_tensors(self._source, [want], self._paths)
         return _on(found.to(self._framework), self._device, self._framework)
@@ -264,6 +267,14 @@ class Slice:
                 bounds.append(slice(start, max(start, end)))
                 rest.append(slice(None, None, step))
         return self._file._get(self._tensor.name, bounds)[tuple(rest)]
+
+
+def _header(source: Source, index: int, path: str) -> tuple[memoryview | None, formats.Layout]:
+    """The layout of a file; without a tree file also its content, which then is read whole."""
+    if source.has_tree():
+        return None, source.layout(index)
+    (whole,) = source.whole([index])
+    return whole, layout_of(whole, path)
 
 
 def _all_dimensions(

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
-from pyhash.errors import FetchError, UsageError
+from pyhash.errors import FetchError, NotThereError, UsageError
 from pyhash.fetch import Network
 from pyhash.fetch.https import HttpsSource
 from pyhash.fetch.links import LinkSet
@@ -32,6 +32,7 @@ from pyhash.signed_bundle import check_signed, load_signed
 
 MAX_LIFETIME = timedelta(days=7)  # what S3 allows, and more than a link should live
 LEAST_SECRET_BYTES = 32
+_MAY_BE_MISSING = 403
 
 Sign = Callable[[str], str]
 
@@ -133,10 +134,14 @@ def _now() -> datetime:
 
 
 def _has(source: HttpsSource, path: str) -> bool:
+    """Whether there is one; what a failing server leaves unknown is not taken for a no."""
     try:
         source.size_of(path)
-    except FetchError:
-        return False
+    except FetchError as error:
+        # S3 answers 403 for what is not there when the reader may not list.
+        if isinstance(error, NotThereError) or error.status == _MAY_BE_MISSING:
+            return False
+        raise
     return True
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pyhash import atomic, closure, files, hashing, limits, paths, signing, tree_file
+from pyhash import atomic, closure, files, hashing, limits, paths, sealing, signing, tree_file
 from pyhash.carrying import Carried, Update, carry_over
 from pyhash.errors import FormatError, ReadError, UsageError
 from pyhash.findings import raise_findings
@@ -20,6 +20,7 @@ from pyhash.locations import OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, Release, ShardEntry, build_manifest, dump_statement
 from pyhash.policy import Policy, PolicyFile, check_requirements, judge, recall_release
 from pyhash.receipts import Store, bind, flush_files, record, settle
+from pyhash.verity import hash_verity_listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class SignResult:
         size: Bytes of all shards.
         carried: Files whose digests were taken over from an earlier bundle, and why; all others
             were hashed.
+        sealed: How many files were sealed now, all others were before; None: that was not asked
+            for.
     """
 
     manifest: Manifest
@@ -44,6 +47,7 @@ class SignResult:
     key_hint: str
     size: int
     carried: tuple[Carried, ...] = ()
+    sealed: int | None = None
 
 
 def sign(
@@ -60,6 +64,7 @@ def sign(
     passphrase: signing.AskSecret | None = None,
     release: Release | None = None,
     policy: Policy | PolicyFile | None = None,
+    seal: bool = False,
     options: hashing.Options | None = None,
 ) -> SignResult:
     """Sign a checkpoint; may be called from several threads for several checkpoints.
@@ -85,9 +90,14 @@ def sign(
         passphrase: Asked, with the key's name, for what opens the key, when it needs that.
         release: Which release it is and when it expires; signed too. None: nothing is said.
         policy: Refuse to sign what this would not accept. None: nothing is asked.
+        seal: Also have the kernel seal every file with fs-verity, for ever, and sign what it
+            measures of each, for the guarantee ``kernel`` (docs/seal.md). The bundle is written
+            when all are sealed; files that are sealed already stay as they are.
         options: How to hash.
 
     Raises:
+        SealError: ``seal``: no fs-verity there, or a file that is open for writing. The bundle is
+            the old one; files that were sealed before that stay sealed.
         SignatureError, PolicyError: The policy would not accept this signature. Nothing was
             written.
         KeyFileError: The key cannot be read or must not be used. Nothing was hashed.
@@ -113,15 +123,19 @@ def sign(
     listing = files.list_checkpoint(path, hashing.ignorer(ignored), links_within=links_within)
     raise_findings([*listing.strange])
     raise_findings(closure.check_closure(listing))
+    if seal:
+        sealing.measure_listing(listing)  # whether it can be done at all, before anything is hashed
     carried: Mapping[int, tuple[Carried, hashing.ShardDigest]] = {}
     if update is not None:
         carried = carry_over(listing, update, signer, (bundle_path, tree_path), file_digests)
     began_ns = _prepare_receipt(listing, receipts)
     digests = _hash_others(listing, carried, options or hashing.Options(), file_digests)
-    manifest = _manifest(listing, digests, ignored, release)
+    measures = hash_verity_listing(listing, options=options) if seal else None
+    manifest = _manifest(listing, digests, measures, ignored, release)
     bundle = signing.sign_payload(dump_statement(manifest), signer)
     if rules is not None:
         _check_accepted(bundle, manifest, rules, bundle_path)
+    sealed = None if measures is None else sealing.seal_listing(listing, measures, options=options)
     # The tree file first: it is not trusted, so a new one beside an old bundle does no harm.
     atomic.write_file(tree_path, tree_file.dump_tree([digest.span_nodes for digest in digests]))
     atomic.write_file(bundle_path, signing.dump_bundle(bundle))
@@ -138,6 +152,7 @@ def sign(
         signer.hint,
         sum(digest.size for digest in digests),
         tuple(one for one, _ in carried.values()),
+        sealed,
     )
 
 
@@ -228,12 +243,14 @@ def _read_tree(location: str) -> None:
 def _manifest(
     listing: files.Listing,
     digests: list[hashing.ShardDigest],
+    measures: list[bytes] | None,
     ignored: tuple[str, ...],
     release: Release | None,
 ) -> Manifest:
+    sealed: Sequence[bytes | None] = measures or [None] * len(digests)
     shards = (
-        ShardEntry(file.path, digest.size, digest.root, digest.file_digest)
-        for file, digest in zip(listing.files, digests, strict=True)
+        ShardEntry(file.path, digest.size, digest.root, digest.file_digest, verity=measure)
+        for file, digest, measure in zip(listing.files, digests, sealed, strict=True)
     )
     # Beside a single file lies the whole directory, of which nothing is said.
     return build_manifest(

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyhash import formats, hashing
+from pyhash.access import AccessLog
 from pyhash.errors import DependencyError, UsageError
-from pyhash.loading import dropping, model_weights, open_source, private_copy, read_files
+from pyhash.loading import dropping, model_weights, private_copy, read_checkpoint
 from pyhash.opening import given_policy
 from pyhash.policy import Policy, PolicyFile
 
@@ -50,6 +51,7 @@ def from_pretrained(
     policy: Policy | PolicyFile | None = None,
     signature: str | os.PathLike[str] | None = None,
     root: str | None = None,
+    log: AccessLog | None = None,
     options: hashing.Options | None = None,
     **arguments: Any,
 ) -> Any:
@@ -63,6 +65,7 @@ def from_pretrained(
         policy: Instead of ``keys`` and ``root``.
         signature: The bundle; None: its usual place.
         root: The only checkpoint root to accept; None: any.
+        log: As of ``pyhash.load``.
         options: How to read and hash.
         arguments: For the class's own ``from_pretrained``, such as ``dtype``.
 
@@ -81,10 +84,8 @@ def from_pretrained(
             raise UsageError(f"{name}: would take something that was not verified")
     library = _transformers()
     policy = given_policy(path, policy, keys, (), root)
-    source = open_source(path, policy, signature=signature, options=options)
     with dropping():
-        contents = read_files(source)
-        source.remember()
+        contents = read_checkpoint(path, policy, signature=signature, log=log, options=options)
         arguments |= {"local_files_only": True}
         small = {name: data for name, data in contents.items() if not _is_weights(name)}
         with private_copy(small) as directory:

@@ -22,7 +22,7 @@ from pyhash import errors, files, hashing
 from pyhash.findings import raise_findings
 from pyhash.guarantees import CONTENT, Guarantee
 from pyhash.manifest import Manifest
-from pyhash.opening import given_policy, open_checkpoint
+from pyhash.opening import accept, given_policy, open_checkpoint
 from pyhash.policy import Policy
 from pyhash.signing import Identity
 
@@ -146,10 +146,10 @@ def verify(
     """
     began = time.monotonic()
     policy = given_policy(path, policy, keys, ignore, root)
-    policy.check_guarantee(guarantee.name)
     opened = open_checkpoint(  # 1, 2, 3, 4
         path,
         policy,
+        guarantee=guarantee.name,
         signature=signature,
         tree=tree,
         cosignatures=cosignatures,
@@ -160,11 +160,7 @@ def verify(
     compared = guarantee.compare(opened, options or hashing.Options())  # 5, 6, 7
     raise_findings(compared.findings)
     name = compared.guarantee or guarantee.name
-    policy.check_guarantee(name)  # of what was done, as before of what was asked for
-    if policy.state is not None:
-        from pyhash.policy import remember_release
-
-        remember_release(policy, opened.location, opened.manifest, int(time.time()))
+    accept(opened, name)  # what was done, as before what was asked for
     return Verified(  # 8
         location=opened.location,
         policy=policy,

@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pyhash.access import AccessLog, open_access_log
 from pyhash.errors import DependencyError, UsageError
-from pyhash.loading import dropping, model_weights, open_source, read_files
+from pyhash.loading import dropping, model_weights, read_checkpoint
 from pyhash.opening import given_policy
 from pyhash.policy import PolicyFile
 
 __all__ = ["LOAD_FORMAT", "register"]
 
 LOAD_FORMAT = "pyhash"
-EXTRA_KEYS = frozenset({"policy", "keys", "signature", "root"})
+EXTRA_KEYS = frozenset({"policy", "keys", "signature", "root", "log", "log-key"})
 
 
 def register() -> None:
@@ -52,12 +53,10 @@ def register() -> None:
             policy = given_policy(
                 model_config.model, trust["policy"], trust["keys"], (), trust["root"]
             )
-            source = open_source(
-                model_config.model, policy, signature=trust["signature"], options=None
-            )
             with dropping():
-                contents = read_files(source)
-                source.remember()
+                contents = read_checkpoint(
+                    model_config.model, policy, signature=trust["signature"], log=trust["log"]
+                )
                 model.load_weights(
                     (tensor.name, tensor.torch()) for tensor in model_weights(contents)
                 )
@@ -66,7 +65,7 @@ def register() -> None:
 
 
 def _trust(extra: Any) -> dict[str, Any]:
-    """What ``--model-loader-extra-config`` says: a policy file, or keys and a root."""
+    """What ``--model-loader-extra-config`` says: a policy file, or keys and a root; and a log."""
     if not isinstance(extra, Mapping) or not extra:
         raise UsageError(
             f"--load-format {LOAD_FORMAT} needs --model-loader-extra-config with a policy or keys,"
@@ -81,4 +80,14 @@ def _trust(extra: Any) -> dict[str, Any]:
         "keys": extra.get("keys", ()),
         "signature": extra.get("signature"),
         "root": extra.get("root"),
+        "log": _log(extra),
     }
+
+
+def _log(extra: Mapping[str, Any]) -> AccessLog | None:
+    """The log that accesses are recorded in, found writable before any work."""
+    if "log" in extra:
+        return open_access_log(extra["log"], extra.get("log-key"))
+    if "log-key" in extra:
+        raise UsageError("--model-loader-extra-config: log-key without log")
+    return None

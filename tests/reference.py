@@ -114,6 +114,20 @@ def shard_root_of_nodes(nodes: list[bytes]) -> bytes:
     return fold(nodes) if nodes else sha256(b"").digest()
 
 
+# --- section 6.7: what fs-verity measures --------------------------------------------------------
+
+
+def verity_digest(data: bytes) -> bytes:
+    level, root = data, bytes(32)
+    while level:
+        blocks = [level[start : start + 4096] for start in range(0, len(level), 4096)]
+        level = b"".join(sha256(block.ljust(4096, b"\0")).digest() for block in blocks)
+        if len(blocks) == 1:
+            root, level = level, b""
+    head = bytes([1, 1, 12, 0]) + bytes(4) + len(data).to_bytes(8, "little")
+    return sha256(head + root.ljust(64, b"\0") + bytes(32 + 144)).digest()
+
+
 # --- section 4: the checkpoint -------------------------------------------------------------------
 
 

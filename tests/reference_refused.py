@@ -48,6 +48,7 @@ RULES = {
     "S13": "pyhash-v1 of the subject is not the checkpoint root",
     "S14": "a shard that is left out, too",
     "S15": "annotations of the subject are not as they must be",
+    "S16": "fs-verity digests are not as they must be, or of some resources only",
     "T1": "the magic bytes are not there",
     "T2": "shorter than its header",
     "T3": "another version",

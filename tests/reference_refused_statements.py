@@ -20,6 +20,7 @@ from reference_samples import (
     oms_statement,
     own_statement,
     released,
+    sealed,
     set_note,
     set_release,
 )
@@ -223,6 +224,19 @@ RELEASES: list[tuple[str, Change]] = [
     ("annotations-array", put(NOTES, [])),
     ("annotations-null", put(NOTES, None)),
 ]
+# Of fs-verity digests in every resource, which are good ones before the change.
+SEAL = f"{RESOURCES} 1 annotations pyhash-verity"
+SEALS: list[tuple[str, str, Change]] = [
+    ("missing-on-one", "S16", drop(SEAL)),
+    ("string", "S16", put(SEAL, ROOT)),
+    ("null", "S16", put(SEAL, None)),
+    ("empty", "S16", put(SEAL, {})),
+    ("unknown-field", "S16", put(f"{SEAL} salt", "00")),
+    ("digest-null", "S16", put(f"{SEAL} digest", None)),
+    ("digest-upper-case", "S16", put(f"{SEAL} digest", ROOT.upper())),
+    ("digest-short", "S16", put(f"{SEAL} digest", ROOT[:-2])),
+    ("digest-with-prefix", "S16", put(f"{SEAL} digest", "sha256:" + ROOT)),
+]
 ONLY_FOREIGN: list[tuple[str, str, Change]] = [
     ("dot-among-others", "P3", rename(".")),
     ("oms-root-missing", "S5", drop(f"{DIGEST} sha256")),
@@ -306,6 +320,14 @@ def statements() -> list[Json]:
             for name, change in RELEASES
             for statement in (spoiled(lambda make=make: released(make), change),)
         ]
+    for kind, make in (oms, own):
+        found += [
+            vector(f"{kind}-sealed-{name}", rule, RULES[rule], payload=compact(statement))
+            for name, rule, change in SEALS
+            for statement in (spoiled(lambda make=make: sealed(make), change),)
+        ]
+    without = compact(sealed(foreign_statement))
+    found.append(vector("foreign-sealed", "S16", RULES["S16"], payload=without))
     found.append(
         vector(
             *("oms-release-counter-beyond-json", "J5", RULES["J5"]),

@@ -36,6 +36,7 @@ from reference import (
 
 OWN_KEY = "pyhash-v1"
 RELEASE_KEY = "pyhash-release"
+VERITY_KEY = "pyhash-verity"
 SINGLE_FILE = "."
 
 
@@ -50,6 +51,7 @@ class Statement:
     root: bytes | None
     ignore_paths: list[str]
     release: dict[str, Any] | None  # as signed, times as strings
+    verity: list[bytes]  # fs-verity digests in the order of shards; empty where none are signed
 
 
 # --- section 6.1: strict JSON --------------------------------------------------------------------
@@ -133,6 +135,7 @@ def load_statement(payload: bytes) -> Statement:
     release = load_release(statement["subject"][0], own_type)
     refuse_if(not isinstance(predicate["resources"], list), "S9", "resources are no array")
     loaded = [load_resource(resource, own_type) for resource in predicate["resources"]]
+    verity = load_verity(predicate["resources"])
     shards = [shard for shard, _ in loaded]
     digests = [digest for _, digest in loaded if digest is not None]
 
@@ -158,6 +161,7 @@ def load_statement(payload: bytes) -> Statement:
         root=root,
         ignore_paths=ignore_paths,
         release=release,
+        verity=[verity[shard.path] for shard in ordered if shard.path in verity],
     )
 
 
@@ -239,7 +243,13 @@ def load_resource(resource: Any, own_type: bool) -> tuple[Shard, bytes | None]:
         refuse_if(resource["algorithm"] != "sha256", "S9", "another algorithm")
         file_digest = load_digest(resource["digest"], "S9")
     annotations = resource.get("annotations", {})
-    check_fields(annotations, [OWN_KEY] if own_type else [], "S10", others_allowed=not own_type)
+    check_fields(
+        annotations,
+        [OWN_KEY] if own_type else [],
+        "S10",
+        optional=[VERITY_KEY],
+        others_allowed=not own_type,
+    )
     if OWN_KEY not in annotations:
         return Shard(resource["name"], None, None), file_digest
     ours = annotations[OWN_KEY]
@@ -248,6 +258,19 @@ def load_resource(resource: Any, own_type: bool) -> tuple[Shard, bytes | None]:
     is_integer = isinstance(size, int) and not isinstance(size, bool)
     refuse_if(not is_integer or size < 0, "S10", "a size is no integer, or negative")
     return Shard(resource["name"], size, load_digest(ours["root"], "S10")), file_digest
+
+
+def load_verity(resources: Any) -> dict[str, bytes]:
+    """Section 6.7: name of a resource -> its fs-verity digest."""
+    found = {}
+    for resource in resources:
+        annotations = resource.get("annotations", {})
+        if VERITY_KEY in annotations:
+            refuse_if(OWN_KEY not in annotations, "S16", "without pyhash-v1")
+            check_fields(annotations[VERITY_KEY], ["digest"], "S16")
+            found[resource["name"]] = load_digest(annotations[VERITY_KEY]["digest"], "S16")
+    refuse_if(len(found) not in (0, len(resources)), "S16", "in some resources and not in all")
+    return found
 
 
 def load_digest(value: Any, rule: str) -> bytes:

@@ -26,6 +26,7 @@ from reference_samples import (
     own_statement,
     released,
     reseal,
+    sealed,
     set_note,
 )
 
@@ -263,6 +264,8 @@ def statement_texts() -> list[tuple[str, str, str]]:
         ("release-created-only", "the least that a release says", compact(bare_release)),
         ("release-counter-0", "a counter may be 0", compact(released(oms_statement, counter=0))),
         ("own-release-leap-day", "valid for one second", compact(leap)),
+        ("sealed", "section 6.7", compact(sealed(oms_statement))),
+        ("own-sealed", "the same without whole-file digests", compact(sealed(own_statement))),
         ("foreign-release-edges", "the first and the last of everything", compact(edge)),
     ]  # fmt: skip
 
@@ -287,7 +290,13 @@ def statement_vector(name: str, why: str, payload: str) -> Json:
                     "root": shard.root.hex() if shard.root else None,
                     "file_digest": digest.hex() if digest else None,
                 }
-                for shard, digest in zip(found.shards, digests, strict=True)
+                | ({"verity": verity.hex()} if verity else {})
+                for shard, digest, verity in zip(
+                    found.shards,
+                    digests,
+                    found.verity or [None] * len(found.shards),
+                    strict=True,
+                )
             ],
         },
     }

@@ -28,6 +28,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("files", "locations", "atomic", "serial_hashing"),
     ("hashing", "credentials"),
     ("digests", "range_digests", "span_hashing", "verity"),
+    ("sealing",),
     # L3
     ("manifest", "tree_file"),
     # L4

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only module that sees the C engine: calls become functions, statuses become exceptions.
+"""The only package that sees the C engine: calls become functions, statuses become exceptions.
 
 The interpreter lock is free while the engine runs. A long call runs on a thread of its own while
 the calling thread reports progress and listens for Ctrl-C, which ends the call within
@@ -16,6 +16,7 @@ from typing import Any
 
 from pyhash import errors
 from pyhash._native._engine import ffi, lib
+from pyhash._native._statuses import check, raise_status
 from pyhash.frozen import frozen
 
 DIGEST_BYTES = 32
@@ -109,7 +110,7 @@ def kernels() -> tuple[Kernel, ...]:
     found = []
     for index in range(lib.pyhash_kernel_count()):
         info = ffi.new("struct pyhash_kernel_info *")
-        _check(lib.pyhash_kernel_at(index, info))
+        check(lib.pyhash_kernel_at(index, info))
         name = ffi.string(info.name).decode("ascii")
         found.append(Kernel(name, info.lanes, bool(info.supported)))
     return tuple(found)
@@ -176,7 +177,7 @@ def hash_messages(messages: Any, size: int, *, kernel: str | None = None) -> byt
     status = lib.pyhash_hash_messages(
         _name(kernel), view, count, size, ffi.from_buffer(digests, require_writable=True)
     )
-    _check(status)
+    check(status)
     return bytes(digests)
 
 
@@ -201,7 +202,7 @@ def fold_nodes(nodes: Any, *, kernel: str | None = None) -> bytes:
         len(scratch) // DIGEST_BYTES,
         ffi.from_buffer(root, require_writable=True),
     )
-    _check(status)
+    check(status)
     return bytes(root)
 
 
@@ -258,7 +259,7 @@ def hash_ranges(
 
     status = _run(call, control, progress) if total >= INTERRUPTIBLE_BYTES else call()
     if status != lib.PYHASH_OK:
-        _raise(status, error, ranges)
+        raise_status(status, error, ranges)
     if progress:
         progress(int(control.bytes_done))
     for bit, text in NOTES.items():
@@ -378,31 +379,3 @@ def _run(call: Callable[[], int], control: Any, progress: Progress | None) -> in
         while begun and not over:
             wake.acquire(timeout=POLL_SECONDS)
     return statuses[0]
-
-
-def _check(status: int) -> None:
-    if status != lib.PYHASH_OK:
-        _raise(status, None, ())
-
-
-def _raise(status: int, error: Any, ranges: Sequence[Range]) -> None:
-    """Turn a status into its exception. The table is complete; a test walks the enum."""
-    text = ffi.string(lib.pyhash_status_text(status)).decode("ascii")
-    kind = STATUS_ERRORS.get(status, errors.EngineError)
-    if error is None or not ranges or not issubclass(kind, errors.ReadError):
-        raise kind(text)
-    path = ranges[error.range_index].path
-    code = int(error.os_errno) or None
-    reason = f"{text} (errno {code})" if code else text
-    raise kind(f"{path}: {reason} at byte {error.offset}", path, code, int(error.offset))
-
-
-STATUS_ERRORS: dict[int, type[errors.PyhashError]] = {
-    lib.PYHASH_ERR_ARGUMENT: errors.UsageError,
-    lib.PYHASH_ERR_MEMORY: errors.EngineError,
-    lib.PYHASH_ERR_KERNEL: errors.EngineError,
-    lib.PYHASH_ERR_NOT_REGULAR: errors.ReadError,
-    lib.PYHASH_ERR_READ: errors.ReadError,
-    lib.PYHASH_ERR_SHRANK: errors.TruncatedError,
-    lib.PYHASH_ERR_CANCELLED: errors.CancelledError,
-}

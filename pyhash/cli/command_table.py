@@ -10,6 +10,7 @@ from __future__ import annotations
 COMMANDS = {
     "keygen": ("keygen", "Make a key pair to sign with."),
     "sign": ("sign", "Sign a checkpoint."),
+    "seal": ("seal", "Sign a checkpoint and have the kernel seal its files."),
     "cosign": ("cosign", "Verify a checkpoint and sign the same statement with another key."),
     "verify": ("verify", "Check every byte of a checkpoint against its signature."),
     "run": ("run", "Start a command only if a checkpoint verifies."),

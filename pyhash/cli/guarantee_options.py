@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 ROOT_RECEIPTS = "/var/lib/pyhash/receipts"
 USER_RECEIPTS = ".local/state/pyhash/receipts"  # below the home directory
 # Those of guarantees.MEANINGS that a start can be told to be content with.
-STARTABLE = ("receipt", "sampled", "content")
+STARTABLE = ("receipt", "sampled", "content", "kernel")
 
 
 @frozen
@@ -56,16 +56,37 @@ class Comparison:
     once: str | None = None
     receipts: str | None = None
 
-    def guarantee(self) -> Guarantee:
+    def guarantee(self, least: str | None = None) -> Guarantee:
         """Return the guarantee that was asked for.
 
+        Args:
+            least: The weakest to accept; None: any. ``kernel`` is asked for by its name alone.
+
         Raises:
-            UsageError: Two that exclude each other, or an option that has no sense here.
+            UsageError: Two that exclude each other, one that is too weak, or an option that has no
+                sense here.
             ReceiptError: The place for receipts cannot be used.
         """
         from pyhash import guarantees
 
-        self._check()
+        given = self._check()
+        if least == "kernel":
+            if given or self.write_receipt:
+                raise UsageError(
+                    "--guarantee kernel rests on sealed files and nothing else: leave out"
+                    f" {given or '--write-receipt'}"
+                )
+            return guarantees.KERNEL
+        chosen = self._chosen()
+        if least is not None and not guarantees.is_at_least(chosen.name, least):
+            raise UsageError(
+                f"these options verify no more than {chosen.name!r}, which is less than {least!r}"
+            )
+        return chosen
+
+    def _chosen(self) -> Guarantee:
+        from pyhash import guarantees
+
         if self.only:
             return guarantees.only(self.only)
         if self.sample is not None:
@@ -100,7 +121,7 @@ class Comparison:
             raise UsageError(
                 "nothing is started behind a sample that was known beforehand (--seed)"
             )
-        chosen = self.guarantee()
+        chosen = self.guarantee(least if least == "kernel" else None)
         if not is_at_least(chosen.name, least):
             raise UsageError(
                 f"these options verify no more than {chosen.name!r}, and nothing is started behind"
@@ -108,7 +129,8 @@ class Comparison:
             )
         return chosen
 
-    def _check(self) -> None:
+    def _check(self) -> str:
+        """Refuse what excludes each other; returns the one option that was given, or nothing."""
         chosen = {
             "--only": bool(self.only),
             "--sample": self.sample is not None,
@@ -126,6 +148,7 @@ class Comparison:
             raise UsageError("--once keeps its own records: leave out --write-receipt, --receipts")
         if self.write_receipt and (self.only or self.sample is not None or self.receipt):
             raise UsageError(f"--write-receipt needs every byte verified, and {given[0]} does not")
+        return given[0] if given else ""
 
     def _store(self, *, create: bool) -> Store:
         from pyhash.receipts import open_store
@@ -172,7 +195,19 @@ def least_option(function: F) -> F:
         "least",
         type=click.Choice(STARTABLE),
         default="content",
-        help="The weakest guarantee to start behind. Default: content.",
+        help="The weakest guarantee to start behind. Default: content. With kernel, sealed files"
+        " are measured and not hashed.",
+    )(function)
+
+
+def asked_option(function: F) -> F:
+    """Add ``--guarantee`` to a command that verifies and starts nothing."""
+    return click.option(
+        "--guarantee",
+        "least",
+        type=click.Choice(STARTABLE),
+        help="The weakest guarantee to accept. With kernel, sealed files are measured and not"
+        " hashed.",
     )(function)
 
 

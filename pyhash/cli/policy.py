@@ -68,7 +68,9 @@ def _rule_lines(policy: Policy) -> list[Line]:
     lines += [("signer", YES, f"trusted: {key.hint}") for key in policy.keys]
     lines += [("ignore", YES, f"may be there unsigned: {path}") for path in policy.ignore]
     if policy.guarantee is not None:
-        lines.append(("guarantee", YES, f"{policy.guarantee} at least"))
+        only = ", which verify and run never give: they refuse, and only loading with pyhash passes"
+        text = f"{policy.guarantee} at least{only if policy.guarantee == 'loaded' else ''}"
+        lines.append(("guarantee", YES, text))
     return [*lines, *_history_lines(policy)]
 
 
@@ -124,7 +126,7 @@ def _look(lines: list[Line], trust: Trust, policy: Policy, model: str) -> Answer
     def files() -> None:
         # Looking is no access: the line about require-log says what every access needs.
         unlogged = replace(policy, require_log=False)
-        opened = open_checkpoint(model, unlogged, **trust.files())
+        opened = open_checkpoint(model, unlogged, guarantee=None, **trust.files())
         count = len(opened.listing.files)
         lines.append(("files", YES, f"{count}, with the signed names and sizes"))
 

@@ -82,10 +82,24 @@ def _from_variable(name: str) -> bytes:
 
 
 def _from_person(what: str, confirm: bool) -> bytes:
+    if not _has_terminal():
+        raise errors.KeyFileError(
+            f"the passphrase of {what} cannot be asked for, because there is no terminal;"
+            " give --passphrase-fd or --passphrase-env"
+        )
     text: str = click.prompt(
         f"Passphrase of {what}", hide_input=True, confirmation_prompt=confirm, err=True
     )
     return _checked(text.encode("utf-8", "surrogateescape"))
+
+
+def _has_terminal() -> bool:
+    """Whether a person can be asked without showing what is typed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return os.isatty(0)
+    return True
 
 
 def _checked(secret: bytes) -> bytes:

@@ -112,10 +112,11 @@ def command(
             done=lambda result: {"root": result.root, "credential": result.key_hint},
         )
     record_signature(access_log, model, result.bundle_path)
-    return _answer(model, result, release, time.monotonic() - began)
+    return answer(model, result, release, time.monotonic() - began)
 
 
-def _answer(model: str, result: SignResult, release: Release | None, seconds: float) -> Answer:
+def answer(model: str, result: SignResult, release: Release | None, seconds: float) -> Answer:
+    """Return what a command that signs says. Raises nothing."""
     from pyhash.manifest import dump_release
     from pyhash.merkle import format_root
 

@@ -9,7 +9,7 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
-from pyhash.cli.guarantee_options import guarantee_options, take_comparison
+from pyhash.cli.guarantee_options import asked_option, guarantee_options, take_comparison
 from pyhash.cli.log_options import (
     access_log_options,
     of_verified,
@@ -39,6 +39,7 @@ pyhash verify my-model --key publisher.pub --sample 5%"""
 @list_options
 @trust_options
 @guarantee_options
+@asked_option
 @access_log_options
 def command(
     settings: Settings, *, model: str, source: str | None, ignore_missing: bool, **parameters: Any
@@ -68,7 +69,7 @@ def command(
     from pyhash.merkle import format_root
 
     access_log = take_access_log(parameters)
-    guarantee = take_comparison(parameters).guarantee()
+    guarantee = take_comparison(parameters).guarantee(parameters.pop("least"))
     trust = take_trust(parameters)
     with settings.hashing_options() as options:
         policy = under_log(trust.policy_for(model), access_log)

@@ -106,7 +106,7 @@ class SourceKind:
 def cut_spans(
     pieces: Iterator[bytes], start: int, end: int, what: str, source: str
 ) -> Iterator[bytes]:
-    """Yield a stream of pieces of any length as spans.
+    """Yield a stream of pieces of any length as spans: whole ones, and none beyond the end.
 
     Args:
         pieces: The bytes of [start, end).
@@ -116,26 +116,30 @@ def cut_spans(
         source: The source, for messages.
 
     Raises:
-        FetchError: There are fewer or more bytes.
+        FetchError: There are fewer or more bytes; of a stream without end, the first byte too many
+            is the last that is read.
     """
     kept = bytearray()
     done = start
     for piece in pieces:
+        if len(piece) > end - done - len(kept):
+            raise FetchError(
+                f"{source}: {what}: more than {end - start} bytes from byte {start}", what, source
+            )
         if not kept and len(piece) == min(SPAN_BYTES, end - done):
             done += len(piece)
             yield piece
             continue
         kept += piece
-        while len(kept) >= SPAN_BYTES:
-            done += SPAN_BYTES
-            yield bytes(kept[:SPAN_BYTES])
+        while len(kept) >= min(SPAN_BYTES, end - done) > 0:
+            span = bytes(kept[:SPAN_BYTES])
             del kept[:SPAN_BYTES]
-    if kept:
-        done += len(kept)
-        yield bytes(kept)
+            done += len(span)
+            yield span
     if done != end:
         raise FetchError(
-            f"{source}: {what}: {done - start} bytes instead of {end - start} from byte {start}",
+            f"{source}: {what}: {done + len(kept) - start} bytes instead of {end - start} from"
+            f" byte {start}",
             what,
             source,
         )

@@ -66,9 +66,12 @@ class DirectorySource:
     def size_of(self, path: str) -> int:
         """See ``Source``."""
         try:
-            return os.stat(os.path.join(self._location, path)).st_size
+            status = os.stat(os.path.join(self._location, path))
         except OSError as error:
             raise self._error(error, path) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise FetchError(f"{self.name}: {path}: not a regular file", path, self.name)
+        return status.st_size
 
     def close(self) -> None:
         """Nothing is kept open. Raises nothing."""

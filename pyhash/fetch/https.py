@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     import urllib3
 
 MAX_REDIRECTS = 5
+MAX_REDIRECT_BYTES = 1 << 16  # of an answer that leads elsewhere
 CONNECTIONS = 64  # kept open at most; as many threads may read at once
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MISSING = frozenset({404, 410})
 _TICK_SECONDS = 0.25
+NO_ADDRESS = "leads to what is no address"
 
 
 class HttpsSource:
@@ -102,8 +104,8 @@ class HttpsSource:
 
         try:
             return response.read(count, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            reason = "too slow" if self._watch.has_ended(response) else _reason(error)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            reason = "too slow" if self._watch.has_ended(response) else reason_of(error)
             raise FetchError(f"{self._name}: {path}: {reason}", path, self._name) from error
 
     @contextmanager
@@ -133,28 +135,47 @@ class HttpsSource:
                 response = self._pool.request(
                     "GET", url, headers=headers, redirect=False, preload_content=False
                 )
-            except (urllib3.exceptions.HTTPError, OSError) as error:
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 raise FetchError(
-                    f"{self._name}: {path}: {_reason(error)}", path, self._name
+                    f"{self._name}: {path}: {reason_of(error)}", path, self._name
                 ) from error
             target = response.headers.get("Location")
             if response.status not in _REDIRECTS or target is None:
                 return response
-            response.drain_conn()
-            response.release_conn()
-            url = urljoin(url, target)
+            self._let_go(response)
+            url = self._join(url, target, path)
         raise FetchError(
             f"{self._name}: {path}: more than {MAX_REDIRECTS} redirects", path, self._name
         )
 
+    def _let_go(self, response: urllib3.BaseHTTPResponse) -> None:
+        """Read what comes along with a redirect, so that its connection can be used again; one that
+        is long or slow is closed.
+        """
+        import urllib3
+
+        with (
+            self._watch.limit(response, self._network.timeout_seconds),
+            suppress(urllib3.exceptions.HTTPError, OSError, ValueError),
+        ):
+            response.read(MAX_REDIRECT_BYTES, decode_content=False)
+        response.close()
+
+    def _join(self, url: str, target: str, path: str) -> str:
+        try:
+            return urljoin(url, target)
+        except ValueError as error:
+            raise FetchError(f"{self._name}: {path}: {NO_ADDRESS}", path, self._name) from error
+
     def _check_scheme(self, url: str, path: str) -> None:
-        if urlsplit(url).scheme != "https":
-            raise FetchError(
-                f"{self._name}: {path}: leads to {urlsplit(url).scheme}://, and only https is"
-                " fetched from",
-                path,
-                self._name,
-            )
+        scheme, colon, _ = url.partition(":")
+        if scheme.lower() == "https" and colon:
+            return
+        # Nothing else of the address is repeated: it may be a signed one.
+        reason = f"leads to {scheme}://, and only https is fetched from"
+        if not (colon and scheme.isalnum() and len(scheme) < 10):
+            reason = NO_ADDRESS
+        raise FetchError(f"{self._name}: {path}: {reason}", path, self._name)
 
     def _check_status(self, response: urllib3.BaseHTTPResponse, path: str) -> None:
         status = response.status
@@ -258,10 +279,16 @@ def _shut(response: urllib3.BaseHTTPResponse) -> None:
         return  # it is over already
 
 
-def _reason(error: Exception) -> str:
-    """The innermost reason: urllib3 wraps it several times."""
+def reason_of(error: Exception) -> str:
+    """Return the innermost reason of a failed request, which urllib3 wraps several times.
+
+    An address that makes no sense is not repeated: a signed one is a secret. Raises nothing.
+    """
     reason = getattr(error, "reason", None)
-    return _reason(reason) if isinstance(reason, Exception) else str(error) or type(error).__name__
+    if isinstance(reason, Exception):
+        return reason_of(reason)
+    is_address = isinstance(error, ValueError) and not isinstance(error, OSError)
+    return NO_ADDRESS if is_address else str(error) or type(error).__name__
 
 
 def new_pool(network: Network) -> urllib3.PoolManager:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pyhash import files, limits
-from pyhash.errors import FetchError, NotThereError
+from pyhash.errors import FetchError, FormatError, NotThereError, UsageError
 from pyhash.fetch._base import Network, Source, SourceKind
 from pyhash.fetch.https import HttpsSource
 from pyhash.merkle import format_root, parse_root
@@ -50,7 +50,6 @@ def load_links(data: bytes, path: str) -> LinkSet:
 
     Raises:
         FormatError, LimitError: Not a link set.
-        UsageError: Its root is none.
     """
     fields = expect_fields(
         load_json(data, path=path, max_bytes=limits.MAX_LINKS_BYTES),
@@ -59,20 +58,21 @@ def load_links(data: bytes, path: str) -> LinkSet:
         required=("kind", "method", "root", "expires", "urls"),
     )
     if expect_string(fields["kind"], "kind", path) != KIND_NAME:
-        raise FetchError(f"{path}: not a link set of the kind {KIND_NAME}", path)
+        raise FormatError(f"{path}: not a link set of the kind {KIND_NAME}", path)
     urls = expect_object(fields["urls"], "urls", path)
     for name in urls:
         check_path(name, source=path)
     try:
         expires = datetime.fromisoformat(expect_string(fields["expires"], "expires", path))
-    except ValueError as error:
-        raise FetchError(f"{path}: expires: {error}", path) from error
+        root = parse_root(expect_string(fields["root"], "root", path))
+    except (ValueError, UsageError) as error:
+        raise FormatError(f"{path}: {error}", path) from error
     method = expect_string(fields["method"], "method", path)
     if method not in METHODS:
-        raise FetchError(f"{path}: links to {method}; there are {', '.join(METHODS)}", path)
+        raise FormatError(f"{path}: links to {method}; there are {', '.join(METHODS)}", path)
     return LinkSet(
         method,
-        parse_root(expect_string(fields["root"], "root", path)),
+        root,
         expires if expires.tzinfo else expires.replace(tzinfo=UTC),
         {name: expect_string(url, name, path) for name, url in urls.items()},
     )

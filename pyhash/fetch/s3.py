@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from pyhash.errors import UsageError
 from pyhash.fetch._base import Network, Source, SourceKind
 from pyhash.fetch.https import HttpsSource
 from pyhash.s3_access import open_store, sign_url
@@ -19,10 +18,8 @@ LINK_LIFETIME = timedelta(minutes=15)
 
 
 def _open_source(reference: str, network: Network) -> Source:
-    parts = urlsplit(reference)
-    if not parts.netloc:
-        raise UsageError(f"{reference}: expected s3://BUCKET/PREFIX")
     store = open_store(reference, dict(network.credentials), ca_file=network.ca_file)
+    parts = urlsplit(reference)
     prefix = parts.path.strip("/")
     return HttpsSource(
         f"s3://{parts.netloc}{parts.path}",

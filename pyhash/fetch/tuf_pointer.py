@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -110,8 +111,9 @@ def fetch_trusted_pointer(source: Source, trust: TufTrust) -> TrustedPointer:
         raise PolicyError(f"{where}: refused: {error}") from error
     except OSError as error:
         raise WriteError(f"{trust.state}: {error.strerror}", trust.state, error.errno) from error
-    digest = (target.custom or {}).get("bundle_sha256")
-    if not isinstance(digest, str) or len(digest) != 64:
+    custom = target.custom
+    digest = custom.get("bundle_sha256") if isinstance(custom, dict) else None
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise PolicyError(f"{where}: does not name the bundle that it leads to")
     return TrustedPointer(root, bytes.fromhex(digest))
 

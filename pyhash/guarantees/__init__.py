@@ -16,12 +16,14 @@ from pyhash.guarantees.content import CONTENT
 if TYPE_CHECKING:
     from pyhash.guarantees._once import once
     from pyhash.guarantees._only import only
+    from pyhash.guarantees.kernel import KERNEL
     from pyhash.guarantees.receipt import by_receipt, recorded
     from pyhash.guarantees.resumed import resume
     from pyhash.guarantees.sampled import sample
 
 __all__ = [
     "CONTENT",
+    "KERNEL",
     "MEANINGS",
     "Compared",
     "Guarantee",
@@ -36,6 +38,7 @@ __all__ = [
 
 # name -> module here that has it
 _LATER = {
+    "KERNEL": "kernel",
     "by_receipt": "receipt",
     "once": "_once",
     "only": "_only",
@@ -49,6 +52,7 @@ MEANINGS = {
     "receipt": "every byte was verified earlier on this host, and no file changed since",
     "sampled": "a stated part was hashed now, and nothing is known of the rest",
     "content": "every byte was hashed now; the files could change afterwards",
+    "kernel": "every file is sealed, and the kernel checks each page of it whenever it is read",
     "loaded": "the bytes that were handed out were hashed where they are",
 }
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pyhash import files, hashing
 from pyhash.errors import FormatError, ReceiptError
 from pyhash.guarantees._base import Compared, Guarantee
-from pyhash.guarantees.content import CONTENT
+from pyhash.guarantees.content import CONTENT, doubts_about
 from pyhash.guarantees.receipt import recorded
 from pyhash.opening import Opened
 from pyhash.receipts import Receipt, Store, bind, read_receipt
@@ -43,7 +43,7 @@ def once(store: Store) -> Guarantee:
                 _check_still_there(opened)
                 detail = f"verified by another process of this host at {found.written}"
                 details = (("verified_by", "another process"), ("receipt_written", found.written))
-                return Compared((), 0, detail, details)
+                return Compared(tuple(doubts_about(opened, ())), 0, detail, details)
             compared = recorded(CONTENT, store).compare(opened, options)
         details = (("verified_by", "this process"), ("no_receipt_because", doubt))
         return replace(compared, details=(*compared.details, *details), guarantee="content")

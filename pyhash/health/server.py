@@ -127,8 +127,9 @@ def serving(health: Health, host: str, port: int) -> Iterator[int]:
     """
     try:
         server = _Server((host, port), health)
-    except OSError as error:
-        raise UsageError(f"{host} port {port}: cannot listen: {error.strerror}") from error
+    except (OSError, TypeError) as error:  # TypeError: no name that a host can have
+        reason = error.strerror if isinstance(error, OSError) else "no address"
+        raise UsageError(f"{host} port {port}: cannot listen: {reason}") from error
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:

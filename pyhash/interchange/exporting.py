@@ -124,7 +124,9 @@ def _from_signature(
     what: _Request, policy: Policy, signature: str | os.PathLike[str] | None
 ) -> _Records:
     links = what.links_within
-    opened = open_checkpoint(what.path, policy, signature=signature, links_within=links)
+    opened = open_checkpoint(
+        what.path, policy, guarantee=None, signature=signature, links_within=links
+    )
     records = _signed(opened)
     if records and not what.reads_files:
         raise_findings(opened.doubts)

@@ -8,19 +8,19 @@ between the check and the use, because it is not read again.
 from __future__ import annotations
 
 from pyhash.loading._load import (
-    GUARANTEE,
     Loaded,
     chosen_files,
     layout_of,
     load,
     open_source,
-    read_files,
+    read_checkpoint,
     tensors_in_file,
 )
 from pyhash.loading._memory import allocate
 from pyhash.loading._private import private_copy
+from pyhash.loading._recorded import Recording, recording
 from pyhash.loading._slices import Slices, Want, read_tensors
-from pyhash.loading._source import Piece, Source, dropping
+from pyhash.loading._source import GUARANTEE, Piece, Source, dropping
 from pyhash.loading._views import Tensor, framework_name
 from pyhash.loading._weights import model_weights
 
@@ -28,6 +28,7 @@ __all__ = [
     "GUARANTEE",
     "Loaded",
     "Piece",
+    "Recording",
     "Slices",
     "Source",
     "Tensor",
@@ -41,7 +42,8 @@ __all__ = [
     "model_weights",
     "open_source",
     "private_copy",
-    "read_files",
+    "read_checkpoint",
     "read_tensors",
+    "recording",
     "tensors_in_file",
 ]

@@ -15,16 +15,17 @@ from dataclasses import InitVar, dataclass
 from typing import Any, NoReturn, TypeAlias
 
 from pyhash import errors, formats, hashing
+from pyhash.access import AccessLog
 from pyhash.findings import raise_findings
+from pyhash.loading._recorded import Recording, recording
 from pyhash.loading._slices import Slices, Want, read_tensors
-from pyhash.loading._source import Source, dropping
+from pyhash.loading._source import GUARANTEE, Source, dropping
 from pyhash.loading._views import Tensor
 from pyhash.manifest import Manifest
 from pyhash.opening import Opened, given_policy, open_checkpoint
 from pyhash.policy import Policy, PolicyFile
 from pyhash.signing import Identity
 
-GUARANTEE = "loaded"
 _SEAL = object()
 
 Only: TypeAlias = Collection[str] | Mapping[str, Slices | None]
@@ -98,6 +99,7 @@ def load(
     root: str | None = None,
     only: Only | None = None,
     paths: Collection[str] | None = None,
+    log: AccessLog | None = None,
     options: hashing.Options | None = None,
 ) -> Loaded:
     """Load a checkpoint, or parts of it, verified in the memory that is handed out, or raise.
@@ -120,6 +122,9 @@ def load(
             all of it. None: every file, whole.
         paths: Files inside the checkpoint to look at; None: all. Needed where two files hold
             tensors of the same name.
+        log: Where this access is recorded (``pyhash.access.open_access_log``), also when it is
+            refused; what cannot be recorded is not handed out. None: nowhere, which a policy
+            with ``require-log`` refuses.
         options: How to read and hash.
 
     Returns:
@@ -128,24 +133,25 @@ def load(
     Raises:
         VerificationError: No; nothing was handed out. ``findings`` say which file, which bytes and
             which tensors.
-        CheckError: The answer could not be found out; for example, no tree file with ``only``.
+        CheckError: The answer could not be found out; for example, no tree file with ``only``; or
+            the access could not be recorded.
         UsageError: Neither keys nor a policy, no such tensor or file, a bad slice.
         KeyboardInterrupt: Ctrl-C; no answer.
     """
     began = time.monotonic()
-    source = open_source(  # 1, 2, 3, 4
-        path,
-        given_policy(path, policy, keys, ignore, root),
-        signature=signature,
-        tree=tree,
-        cosignatures=cosignatures,
-        options=options,
-    )
+    policy = given_policy(path, policy, keys, ignore, root)
+    with recording(log, path, policy, signature) as record:
+        source = open_source(  # 1, 2, 3, 4
+            path,
+            record.policy,
+            signature=signature,
+            tree=tree,
+            cosignatures=cosignatures,
+            options=options,
+        )
+        with dropping():
+            parts = _load(source, record, paths, only)
     opened = source.opened
-    indexes = chosen_files(opened, paths)
-    with dropping():
-        parts = _load_whole(source, indexes) if only is None else _load_parts(source, indexes, only)
-    source.remember()
     return Loaded(
         location=opened.location,
         manifest=opened.manifest,
@@ -176,9 +182,13 @@ def open_source(
     Raises:
         VerificationError, CheckError: As ``open_checkpoint``.
     """
-    policy.check_guarantee(GUARANTEE)
     opened = open_checkpoint(
-        path, policy, signature=signature, tree=tree, cosignatures=cosignatures
+        path,
+        policy,
+        guarantee=GUARANTEE,
+        signature=signature,
+        tree=tree,
+        cosignatures=cosignatures,
     )
     return Source(opened, options or hashing.Options())
 
@@ -198,6 +208,17 @@ def chosen_files(opened: Opened, paths: Collection[str] | None) -> list[int]:
     if unknown:
         raise errors.UsageError(f"{unknown[0]}: no signed file of {opened.location}")
     return sorted(index_of[path] for path in paths)
+
+
+def _load(
+    source: Source, record: Recording, paths: Collection[str] | None, only: Only | None
+) -> _Parts:
+    """Steps 5 to 7; what is returned has been recorded."""
+    indexes = chosen_files(source.opened, paths)
+    parts = _load_whole(source, indexes) if only is None else _load_parts(source, indexes, only)
+    source.remember()
+    record.done(source, () if paths is None or only is not None else sorted(paths))
+    return parts
 
 
 class _Parts:
@@ -236,6 +257,39 @@ def read_files(source: Source, indexes: Sequence[int] | None = None) -> dict[str
     contents = source.whole(chosen)
     raise_findings(source.opened.doubts)
     return {listed[index].path: data for index, data in zip(chosen, contents, strict=True)}
+
+
+def read_checkpoint(
+    path: str | os.PathLike[str],
+    policy: Policy,
+    *,
+    signature: str | os.PathLike[str] | None,
+    log: AccessLog | None,
+    options: hashing.Options | None = None,
+) -> dict[str, memoryview]:
+    """All steps for every file: verified content by path; remembered and recorded.
+
+    Args:
+        path: The checkpoint.
+        policy: Whom to trust.
+        signature: The bundle; None: its usual place.
+        log: As of ``load``.
+        options: How to read and hash.
+
+    Raises:
+        VerificationError, CheckError: As ``load``.
+    """
+    with recording(log, path, policy, signature) as record:
+        source = open_source(path, record.policy, signature=signature, options=options)
+        with dropping():
+            return _read_all(source, record)
+
+
+def _read_all(source: Source, record: Recording) -> dict[str, memoryview]:
+    contents = read_files(source)
+    source.remember()
+    record.done(source)
+    return contents
 
 
 def tensors_in_file(path: str, data: memoryview) -> list[Tensor]:

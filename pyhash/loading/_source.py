@@ -8,7 +8,6 @@ signed is never returned: the memory is dropped and the exception says what and 
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,9 +21,9 @@ from pyhash.guarantees import content
 from pyhash.loading._memory import PAGE_BYTES, allocate
 from pyhash.manifest import ShardEntry
 from pyhash.merkle import DIGEST_BYTES, SPAN_BYTES
-from pyhash.opening import Opened
-from pyhash.policy import remember_release
+from pyhash.opening import Opened, accept
 
+GUARANTEE = "loaded"
 # Spans that are wanted only in part are read beside the place they are wanted in. So many of them
 # at a time, and so many are kept because the next tensor often begins where the last one ended.
 EDGE_SPANS = 24
@@ -65,11 +64,14 @@ class Source:
     Attributes:
         opened: The checkpoint, after steps 1 to 4 of verifying.
         bytes_read: Bytes read and hashed so far.
+        ranges_read: (path, start, end) of each range of a file that was read and verified, in
+            order; runs that follow each other are one. Files that were read whole are not listed.
     """
 
     def __init__(self, opened: Opened, options: hashing.Options) -> None:
         self.opened = opened
         self.bytes_read = 0
+        self.ranges_read: list[tuple[str, int, int]] = []
         self._options = options
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], memoryview] = OrderedDict()
@@ -79,10 +81,10 @@ class Source:
         """Let the policy remember this release, now that what was asked for has passed.
 
         Raises:
+            PolicyError: A higher release was accepted meanwhile.
             CheckError: The policy's state cannot be read or written.
         """
-        opened = self.opened
-        remember_release(opened.policy, opened.location, opened.manifest, int(time.time()))
+        accept(self.opened, GUARANTEE)
 
     def has_tree(self) -> bool:
         """Whether parts of files can be verified: there is a tree file, and it is the signed one.
@@ -239,6 +241,7 @@ class Source:
             ranges.append((index, start, end, edges[index, span]))
         if ranges:
             self._compare_spans(ranges, self._read(ranges), nodes)
+            self._note_read(sorted(one[:3] for one in ranges))
         for key in batch.edges:
             self._kept[key] = edges[key]
             self._kept.move_to_end(key)
@@ -246,6 +249,13 @@ class Source:
             _copy_edges(piece, edges)
         while len(self._kept) > KEPT_SPANS:
             self._kept.popitem(last=False)
+
+    def _note_read(self, ranges: Iterable[tuple[int, int, int]]) -> None:
+        for index, start, end in ranges:
+            path = self.opened.listing.files[index].path
+            if self.ranges_read and self.ranges_read[-1][::2] == (path, start):
+                start = self.ranges_read.pop()[1]
+            self.ranges_read.append((path, start, end))
 
     def _compare_spans(
         self,

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The statement of model-signing 0.2, from before there was a specification; read on request only.
 
-One subject for each file and nothing else: no sizes, no root, no record of how the files were
-found or what was left out.
+One subject for each file, at most with a remark on how its digest was made: no sizes, no root, no
+record of how the files were found or what was left out.
 """
 
 from __future__ import annotations
 
+from pyhash.errors import FormatError
 from pyhash.manifest._model import (
     OMS_PREDICATE_TYPE,
     Manifest,
@@ -19,6 +20,8 @@ from pyhash.strict_json import JsonValue, expect_array, expect_fields, expect_st
 
 NAME = "a checkpoint signed by model-signing 0.2"  # which recorded none
 _SINGLE_FILE = "."
+# The remark. Another one would say that what is called sha256 is something else.
+_WHOLE_FILE = {"actual_hash_algorithm": "file-sha256"}
 
 
 def load_old_statement(statement: dict[str, JsonValue], path: str) -> Manifest:
@@ -33,16 +36,21 @@ def load_old_statement(statement: dict[str, JsonValue], path: str) -> Manifest:
 
     Raises:
         LimitError: Too many files.
-        FormatError: No file, a path twice or a bad one, or something else than one SHA-256 each.
+        FormatError: No file, a path twice or a bad one, or something else than one SHA-256 of the
+            whole file each.
     """
     subjects = expect_array(statement["subject"], "subject", path)
     check_count(len(subjects), path)
     shards = []
     for value in subjects:
-        subject = expect_fields(value, "a subject", path, required=("name", "digest"))
+        subject = expect_fields(
+            value, "a subject", path, required=("name", "digest"), optional=("annotations",)
+        )
         name = expect_string(subject["name"], "the name of a subject", path)
         where = f"the digest of {show(name)}"
         digests = expect_fields(subject["digest"], where, path, required=("sha256",))
+        if subject.get("annotations", _WHOLE_FILE) != _WHOLE_FILE:
+            raise FormatError(f"{path}: {where} is not that of a whole file by SHA-256", path)
         shards.append(ShardEntry(name, None, None, load_digest(digests["sha256"], where, path)))
     manifest = Manifest(
         name=NAME,

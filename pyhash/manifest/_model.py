@@ -24,6 +24,7 @@ OMS_PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 OLD_PREDICATE_TYPE = "https://model_signing/Digests/v0.1"  # of model-signing 0.2
 PYHASH_PREDICATE_TYPE = "https://pyhash-checkpoint.org/statement/v1"
 FORMAT_NAME = "pyhash-v1"  # key of our annotation and of our subject digest
+VERITY_NAME = "pyhash-verity"  # key of the annotation that has an fs-verity digest
 DIGEST_BYTES = 32
 
 
@@ -55,6 +56,8 @@ class ShardEntry:
         root: Shard root, 32 bytes; None in every bundle made by another OMS tool.
         file_digest: SHA-256 of the whole file, 32 bytes; None when it was left out at signing.
         ranges: What another OMS tool signed instead: from byte 0 to the end, without a hole.
+        verity: What the kernel measures of the file once it is sealed (see ``verity``), 32 bytes;
+            None: that was not signed. All files of a checkpoint have it, or none.
     """
 
     path: str
@@ -62,6 +65,7 @@ class ShardEntry:
     root: bytes | None
     file_digest: bytes | None
     ranges: tuple[SignedRange, ...] = ()
+    verity: bytes | None = None
 
 
 @frozen
@@ -116,7 +120,8 @@ def build_manifest(
     Raises:
         LimitError: More files than MAX_CHECKPOINT_FILES, or a path or size above its cap.
         FormatError: No file, a path twice, a bad path, or a file that is also to be ignored.
-        ValueError: A shard without size or root, or only some with a file digest.
+        ValueError: A shard without size or root, or only some with a file digest or an fs-verity
+            digest.
     """
     ordered = tuple(sorted(shards, key=lambda shard: shard.path))
     if any(shard.size is None or shard.root is None for shard in ordered):
@@ -156,7 +161,11 @@ def check_arguments(manifest: Manifest) -> None:
         present = (shard.size is not None, shard.root is not None, shard.file_digest is not None)
         if present != (own, own, oms):
             raise ValueError(f"{shard.path!r}: size, root and digest do not fit the manifest")
-        digests = (shard.root, shard.file_digest)
+        if (shard.verity is None) != (manifest.shards[0].verity is None):
+            raise ValueError(f"{shard.path!r}: all files have an fs-verity digest, or none")
+        if shard.verity is not None and not own:
+            raise ValueError(f"{shard.path!r}: an fs-verity digest without a root")
+        digests = (shard.root, shard.file_digest, shard.verity)
         if any(digest is not None and len(digest) != DIGEST_BYTES for digest in digests):
             raise ValueError(f"{shard.path!r}: a digest is not {DIGEST_BYTES} bytes")
     for path in manifest.ignore_paths:

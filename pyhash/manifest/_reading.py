@@ -13,6 +13,7 @@ from pyhash.manifest._model import (
     OMS_PREDICATE_TYPE,
     PYHASH_PREDICATE_TYPE,
     STATEMENT_TYPE,
+    VERITY_NAME,
     Manifest,
     ShardEntry,
     check_count,
@@ -89,6 +90,8 @@ def load_statement(payload: bytes, *, path: str, accept_historical: bool = False
         )
     if root is not None and not how.is_ours:
         raise format_error(f"{FORMAT_NAME} stands only beside the SHA-256 of whole files", path)
+    if len({shard.verity is not None for shard in listed}) > 1:
+        raise format_error(f"{VERITY_NAME} must be in all resources, or in none", path)
     shards = merge_ranges(listed, how, path)
     manifest = Manifest(
         name=name,
@@ -163,8 +166,17 @@ def _load_resource(value: JsonValue, oms: bool, how: Serialization, path: str) -
         )
     notes = expect_object(resource.get("annotations", {}), f"{where}: annotations", path)
     if not oms:
-        expect_fields(notes, f"{where}: annotations", path, required=(FORMAT_NAME,))
+        expect_fields(
+            notes,
+            f"{where}: annotations",
+            path,
+            required=(FORMAT_NAME,),
+            optional=(VERITY_NAME,),
+        )
+    verity = _load_verity(notes, where, path)
     if FORMAT_NAME not in notes:
+        if verity is not None:
+            raise format_error(f"{where}: {VERITY_NAME} without {FORMAT_NAME}", path)
         if digest is not None and not how.is_ours:
             return load_range(name, digest, how, path)
         return ShardEntry(name, None, None, digest)
@@ -172,7 +184,17 @@ def _load_resource(value: JsonValue, oms: bool, how: Serialization, path: str) -
         notes[FORMAT_NAME], f"{where}: {FORMAT_NAME}", path, required=("size", "root")
     )
     size = expect_integer(ours["size"], f"{where}: size", path)
-    return ShardEntry(name, size, load_digest(ours["root"], f"{where}: root", path), digest)
+    root = load_digest(ours["root"], f"{where}: root", path)
+    return ShardEntry(name, size, root, digest, verity=verity)
+
+
+def _load_verity(notes: dict[str, JsonValue], where: str, path: str) -> bytes | None:
+    """Read the fs-verity digest of a resource's annotations; None where it has none."""
+    if VERITY_NAME not in notes:
+        return None
+    where = f"{where}: {VERITY_NAME}"
+    fields = expect_fields(notes[VERITY_NAME], where, path, required=("digest",))
+    return load_digest(fields["digest"], f"{where}: digest", path)
 
 
 def _expect_algorithm(value: JsonValue, how: Serialization, where: str, path: str) -> None:

@@ -9,6 +9,7 @@ from pyhash.manifest._model import (
     FORMAT_NAME,
     OMS_PREDICATE_TYPE,
     STATEMENT_TYPE,
+    VERITY_NAME,
     Manifest,
     ShardEntry,
     check_arguments,
@@ -71,5 +72,8 @@ def _dump_resource(shard: ShardEntry) -> dict[str, JsonValue]:
     if shard.file_digest is not None:
         resource |= {"algorithm": "sha256", "digest": shard.file_digest.hex()}
     if shard.root is not None:
-        resource["annotations"] = {FORMAT_NAME: {"size": shard.size, "root": shard.root.hex()}}
+        notes: dict[str, JsonValue] = {FORMAT_NAME: {"size": shard.size, "root": shard.root.hex()}}
+        if shard.verity is not None:
+            notes[VERITY_NAME] = {"digest": shard.verity.hex()}
+        resource["annotations"] = notes
     return resource

@@ -152,13 +152,12 @@ def _counter(
             f"{said}, and none was accepted here before; releases are remembered by counter",
         )
         return
-    is_newer = counter is not None and counter > remembered.counter
-    is_same = counter == remembered.counter and remembered.root in (None, manifest.root)
+    follows = remembered.is_followed_by(counter, manifest.root)
     yield Requirement(
         "remembered",
-        is_newer or is_same,
+        follows,
         f"{said}, and release {remembered.counter} was accepted here before"
-        + (", with another root" if counter == remembered.counter and not is_same else ""),
+        + (", with another root" if counter == remembered.counter and not follows else ""),
     )
     yield Requirement(
         "clock",

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyhash import atomic, limits
-from pyhash.errors import FormatError, PolicyFileError, ReadError
+from pyhash.errors import FormatError, PolicyError, PolicyFileError, ReadError
 from pyhash.manifest import Manifest, Release, format_time, parse_time
 from pyhash.policy._model import Policy
 from pyhash.policy._trusted_files import check_trusted_directory, read_trusted
@@ -38,6 +38,20 @@ class Remembered:
     counter: int
     root: bytes | None
     checked: int
+
+    def is_followed_by(self, counter: int | None, root: bytes | None) -> bool:
+        """Whether a release may be accepted after this one: a higher one, or this very one.
+
+        Args:
+            counter: Its release counter; None: it has none.
+            root: Its root; None where another tool made it.
+
+        Returns:
+            False also for the same counter with another root. Raises nothing.
+        """
+        if counter == self.counter:
+            return self.root in (None, root)
+        return counter is not None and counter > self.counter
 
 
 def recall_release(policy: Policy, location: str) -> Remembered | None:
@@ -64,6 +78,8 @@ def remember_release(policy: Policy, location: str, manifest: Manifest, now: int
         now: This host's clock, in seconds since 1970.
 
     Raises:
+        PolicyError: Another process accepted a higher release meanwhile, or the same with another
+            root.
         PolicyFileError, ReadError, WriteError: It cannot be written down. Then nothing may be
             accepted.
     """
@@ -93,8 +109,12 @@ def recall(directory: str, name: str) -> Remembered | None:
     """
     check_trusted_directory(directory)
     location = _location(directory, name)
-    if not os.path.lexists(location):
+    try:
+        os.lstat(location)
+    except FileNotFoundError:
         return None
+    except OSError as error:  # not "nothing there": lexists would say so without permission
+        raise PolicyFileError(f"{location}: cannot be read: {error.strerror}", location) from error
     data = read_trusted(location, limits.MAX_STATE_BYTES)
     try:
         return _load(data, name, location)
@@ -107,8 +127,9 @@ def recall(directory: str, name: str) -> Remembered | None:
 
 
 def remember(directory: str, name: str, found: Remembered) -> None:
-    """Write down that a release was accepted, unless a higher one has been. Thread-safe; several
-    processes may do it at once.
+    """Write down that a release was accepted, and the latest clock that was ever seen doing so.
+
+    Thread-safe; several processes may do it at once.
 
     Args:
         directory: Of the memory.
@@ -116,21 +137,28 @@ def remember(directory: str, name: str, found: Remembered) -> None:
         found: What was accepted now.
 
     Raises:
+        PolicyError: A higher one was accepted before, or the same with another root: also while
+            this one was being verified.
         PolicyFileError: As ``recall``.
         ReadError, WriteError: The directory cannot be locked, or the file not be written. Then
             nothing was accepted.
     """
     with _locked(directory):
         before = recall(directory, name)
-        best = found
-        if before is not None and before.counter > found.counter:
-            best = Remembered(before.counter, before.root, max(before.checked, found.checked))
+        if before is not None and not before.is_followed_by(found.counter, found.root):
+            raise PolicyError(
+                f"it is release {found.counter}, and release {before.counter} was accepted here"
+                + (", with another root" if before.counter == found.counter else "")
+                + " while it was verified"
+            )
+        # A clock that goes back a little each time would get anywhere in the end.
+        checked = max(found.checked, before.checked if before is not None else 0)
         fields = {
             "version": _VERSION,
             "name": name.encode("utf-8", "backslashreplace").decode("utf-8"),
-            "counter": best.counter,
-            "root": None if best.root is None else best.root.hex(),
-            "checked": format_time(best.checked),
+            "counter": found.counter,
+            "root": None if found.root is None else found.root.hex(),
+            "checked": format_time(checked),
         }
         data = json.dumps(fields, ensure_ascii=True).encode("ascii") + b"\n"
         atomic.write_file(_location(directory, name), data)

@@ -56,19 +56,22 @@ def check_trusted(location: str) -> None:
 
 
 def check_trusted_directory(location: str) -> None:
-    """Refuse a directory in which others could put, or take away, files of ours.
+    """Refuse a directory in which others could put, or take away, files of ours, or which they
+    could move away: one that they made would hold nothing.
 
     Raises:
         PolicyFileError: So it is, or it is no directory, or cannot be looked at.
     """
     try:
         status = os.stat(location)
+        if not stat.S_ISDIR(status.st_mode):
+            raise PolicyFileError(f"{location}: not a directory", location)
+        _check_owner(location, status)
+        _check_mode(location, status)
+        _check_around(os.path.abspath(location))
+        _check_around(os.path.realpath(location))
     except OSError as error:
         raise _unreadable(location, error) from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise PolicyFileError(f"{location}: not a directory", location)
-    _check_owner(location, status)
-    _check_mode(location, status)
 
 
 def _check(location: str, status: os.stat_result) -> None:
@@ -76,9 +79,14 @@ def _check(location: str, status: os.stat_result) -> None:
         raise PolicyFileError(f"{location}: not a regular file", location)
     _check_owner(location, status)
     _check_mode(location, status)
-    # Who can rename in its directory can put another file in its place.
-    directory = os.path.dirname(os.path.realpath(location))
+    _check_around(os.path.realpath(location))
+
+
+def _check_around(location: str) -> None:
+    """Who can rename in its directory can put something else in its place."""
+    directory = os.path.dirname(location)
     around = os.stat(directory)
+    _check_owner(directory, around)
     if not around.st_mode & stat.S_ISVTX:
         _check_mode(directory, around)
 

@@ -82,6 +82,6 @@ def place_in_mirror(source: Source, manifest: Manifest) -> Place:
     prefix = "" if manifest.root is None else release_prefix(manifest.root)
     try:
         _fetch_bundle(source, prefix)
-    except errors.FetchError:
+    except (errors.FetchError, errors.LimitError):
         prefix = ""
     return Place(source, prefix)

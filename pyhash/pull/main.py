@@ -274,7 +274,9 @@ def _check_whole(
     compared on its way.
     """
     if spans_compared:
-        opened = opening.open_checkpoint(quarantine.path, policy, cosignatures=cosignatures)
+        opened = opening.open_checkpoint(
+            quarantine.path, policy, guarantee=None, cosignatures=cosignatures
+        )
         raise_findings(opened.doubts)
     else:
         verify(quarantine.path, policy=policy, cosignatures=cosignatures, options=options)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pyhash.errors import PushError
 from pyhash.fetch import Network
 from pyhash.push._base import Target, TargetKind
-from pyhash.s3_access import open_store
+from pyhash.s3_access import first_line, open_store
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -112,9 +112,7 @@ class S3Target:
             raise self._error(path, error) from error
 
     def _error(self, path: str, error: Exception) -> PushError:
-        # The first line says it; what follows are requests and answers in full.
-        reason = str(error).strip().partition("\n")[0]
-        return PushError(f"{self._name}: {path}: {reason}", path, self._name)
+        return PushError(f"{self._name}: {path}: {first_line(error)}", path, self._name)
 
 
 def _open_target(reference: str, network: Network) -> Target:

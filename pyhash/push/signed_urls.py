@@ -17,7 +17,7 @@ from typing import IO
 from pyhash.digests import hash_files
 from pyhash.errors import PushError
 from pyhash.fetch import Network
-from pyhash.fetch.https import new_pool
+from pyhash.fetch.https import new_pool, reason_of
 from pyhash.fetch.links import LinkSet, read_links
 from pyhash.push._base import Target, TargetKind
 from pyhash.releases import release_prefix
@@ -88,11 +88,17 @@ class SignedUrlTarget:
             "Repr-Digest": f"sha-256=:{base64.b64encode(digest).decode('ascii')}:",
         }
         try:
+            # Not preloaded: nothing is read of an answer but its head, however long it is.
             response = self._pool.request(
-                "PUT", url, body=body, headers=headers | more, redirect=False
+                "PUT", url, body=body, headers=headers | more, redirect=False, preload_content=False
             )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise PushError(f"{self._name}: {path}: {error}", path, self._name) from error
+            if response.headers.get("Content-Length") == "0":
+                response.read()  # nothing; the connection can be used again
+            response.close()
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise PushError(
+                f"{self._name}: {path}: {reason_of(error)}", path, self._name
+            ) from error
         if response.status in _EXISTS and more:
             return False
         if response.status not in _STORED:

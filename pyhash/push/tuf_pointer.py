@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import stat
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ LIFETIMES = {
     "snapshot": timedelta(days=30),
     "timestamp": timedelta(days=7),
 }
+_NEXT = ".next"  # in the name of a key that is not published yet
 
 
 def init_repository(target: Target, keys: str) -> bytes:
@@ -117,6 +119,9 @@ def renew_timestamp(target: Target, keys: str) -> None:
 def rotate_key(target: Target, keys: str, role: str) -> None:
     """Replace the key of one role; for ``root``, both the old and the new one sign.
 
+    The old key stays until the new one is published. Interrupted or failed, the same call goes on:
+    a new key that was published, without anybody here knowing, is taken up and not lost.
+
     Args:
         target: The home.
         keys: The directory of the keys, that of root among them; the new one replaces the old.
@@ -129,13 +134,18 @@ def rotate_key(target: Target, keys: str, role: str) -> None:
     _api()
     if role not in ROLES:
         raise UsageError(f"no role {role!r}; there are {', '.join(ROLES)}")
-    signers = {one: _load_key(keys, one) for one in ROLES}
     number = 1
     while target.size_of(f"{TUF_METADATA}{number + 1}.root.json") is not None:
         number += 1
     root: Metadata[Root] = _read(target, f"{number}.root.json")
+    if _next_is_published(keys, role, root):
+        _take_up(keys, role)
+        if role != "root":
+            _resign(target, {one: _load_key(keys, one) for one in ROLES})
+        return
+    signers = {one: _load_key(keys, one) for one in ROLES}
     old = signers[role]
-    new = _new_key(keys, role)
+    new = _new_key(keys, role + _NEXT)
     root.signed.revoke_key(old.public_key.keyid, role)
     root.signed.add_key(new.public_key, role)
     root.signed.version = number + 1
@@ -143,7 +153,10 @@ def rotate_key(target: Target, keys: str, role: str) -> None:
     root.sign(signers["root"])
     if role == "root":
         root.sign(new, append=True)
-    target.put_new(f"{TUF_METADATA}{number + 1}.root.json", root.to_bytes())
+    name = f"{TUF_METADATA}{number + 1}.root.json"
+    if not target.put_new(name, root.to_bytes()):
+        raise PushError(f"{target.name}: {name}: somebody was faster; try again", name, target.name)
+    _take_up(keys, role)
     if role != "root":
         _resign(target, {**signers, role: new})
 
@@ -212,6 +225,32 @@ def _new_key(keys: str, role: str) -> CryptoSigner:
     atomic.write_file(_key_path(keys, role), signer.private_bytes, mode=0o600)
     atomic.write_file(f"{_key_path(keys, role)}.pub", json.dumps(public).encode("ascii"))
     return signer
+
+
+def _next_is_published(keys: str, role: str, root: Metadata[Root]) -> bool:
+    """Whether a new key of a role is here that the published root names already."""
+    place = f"{_key_path(keys, role + _NEXT)}.pub"
+    if not os.path.exists(place):
+        return False
+    fields = load_json(
+        files.read_small(place, limits.MAX_KEY_FILE_BYTES),
+        path=place,
+        max_bytes=limits.MAX_KEY_FILE_BYTES,
+    )
+    return expect_object(fields, "the key", place).get("keyid") in root.signed.roles[role].keyids
+
+
+def _take_up(keys: str, role: str) -> None:
+    """Let a new key have the name of the old one; the public half last, as it tells that there is
+    something to take up.
+    """
+    try:
+        for suffix in ("", ".pub"):
+            with suppress(FileNotFoundError):
+                os.rename(_key_path(keys, role + _NEXT) + suffix, _key_path(keys, role) + suffix)
+        atomic.sync_directory(keys)
+    except OSError as error:
+        raise KeyFileError(f"{keys}: {error.strerror}", keys) from error
 
 
 def _load_key(keys: str, role: str) -> CryptoSigner:

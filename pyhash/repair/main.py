@@ -11,7 +11,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from pyhash import errors, files, hashing, opening, signed_bundle, signed_tree
@@ -160,6 +160,11 @@ def repair(
         damage = find_damage(manifest, nodes, listing, options.hashing)
         target = Target(listing, _directory(path), work_name(manifest.root))
         mended, taken, bad = _mend(damage, found, target, options)
+    remaining = _remaining(path, policy, signature, tree, cosignatures, damage, mended)
+    if options.dry_run:
+        # What an interrupted repair has left goes with the next one that is no rehearsal.
+        work = f"{work_name(manifest.root)}/"
+        remaining = tuple(one for one in remaining if not one.path.startswith(work))
     return RepairResult(
         manifest=manifest,
         key_hint=signed.key_hint,
@@ -168,7 +173,7 @@ def repair(
         taken=taken,
         bad=bad,
         tree_source=tree_source,
-        remaining=_remaining(path, policy, signature, tree, cosignatures, damage, mended),
+        remaining=remaining,
         size=sum(shard.size or 0 for shard in manifest.shards),
     )
 
@@ -270,14 +275,22 @@ def _mend(
     quiet = replace(options.hashing, progress=None)
     total = sum(one.bytes_wanted for one in damage)
     mended = []
-    # First all of them: a rename changes the other names of a file, which is no change of content.
-    missing = [target.prepare(one, quiet) for one in damage]
-    # Then shard by shard: one that is done is whole and durable, whatever becomes of the next.
-    for one, spans in zip(damage, missing, strict=True):
-        runs = runs_of(spans, one.size)
-        wanted = [Wanted(one.path, one.size, run.start, run.end, one.nodes) for run in runs]
-        transfer.fetch(wanted, _reporter(options.hashing, total))
-        mended.append(target.finish(one, quiet))
+    goes_on = target.is_work_there()
+    try:
+        # First all of them: a rename changes the other names of a file, which is no change of
+        # content.
+        missing = [target.prepare(one, quiet) for one in damage]
+        # Then shard by shard: one that is done is whole and durable, whatever becomes of the next.
+        for one, spans in zip(damage, missing, strict=True):
+            runs = runs_of(spans, one.size)
+            wanted = [Wanted(one.path, one.size, run.start, run.end, one.nodes) for run in runs]
+            transfer.fetch(wanted, _reporter(options.hashing, total))
+            mended.append(target.finish(one, quiet))
+    except errors.PyhashError:
+        if not taken and not goes_on:  # nothing that another try would be glad of
+            with suppress(errors.PyhashError):
+                target.remove_work()
+        raise
     target.remove_work()
     taken.sort(key=lambda span: (span.path, span.start))
     return tuple(mended), tuple(taken), tuple(transfer.bad)
@@ -300,7 +313,12 @@ def _remaining(
     """Steps 1 to 4 of verifying once more, over all that is there now."""
     try:
         opened = opening.open_checkpoint(
-            path, policy, signature=signature, tree=tree, cosignatures=cosignatures
+            path,
+            policy,
+            guarantee=None,
+            signature=signature,
+            tree=tree,
+            cosignatures=cosignatures,
         )
     except errors.VerificationError as error:
         if not error.findings:

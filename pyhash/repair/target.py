@@ -137,12 +137,17 @@ class Target:
 
     def remove_work(self) -> None:
         """Remove the directory of new files, if there is one of ours. Raises WriteError."""
-        if self._is_work_there():
+        if self.is_work_there():
             self._work.keep_only(())
             with _writing(self._work.path), suppress(FileNotFoundError):
                 os.rmdir(self._work.path)
 
-    def _is_work_there(self) -> bool:
+    def is_work_there(self) -> bool:
+        """Whether an earlier repair has left a directory of new files.
+
+        Raises:
+            UsageError: Something that is not ours is in its place.
+        """
         try:
             status = os.lstat(self._work.path)
         except OSError:
@@ -186,7 +191,7 @@ class Target:
     def _make_new(
         self, damage: Damage, old: int | None, options: hashing.Options
     ) -> tuple[int, ...]:
-        if not self._is_work_there():
+        if not self.is_work_there():
             with _writing(self._work.path):
                 os.mkdir(self._work.path, 0o700)
         if self._work.make_file(damage.path, damage.size):

@@ -103,7 +103,12 @@ def scrub(
     if options.records is not None:
         _make_directory(options.records)
     opened = open_checkpoint(
-        path, policy, signature=signature, tree=tree, cosignatures=cosignatures
+        path,
+        policy,
+        guarantee=None,
+        signature=signature,
+        tree=tree,
+        cosignatures=cosignatures,
     )
     if opened.manifest.root is None:
         raise errors.FormatError(f"{opened.location}: another tool's bundle has no tree of spans")

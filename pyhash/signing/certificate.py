@@ -104,10 +104,24 @@ class CertificateVerifier:
         Raises:
             SignatureError: Something does not hold.
         """
+        return self.identify_signer(
+            material, lambda key: key.verify(envelope.message, envelope.signatures[0])
+        )
+
+    def identify_signer(self, material: Material, check: Callable[[PublicKey], None]) -> Identity:
+        """Check path, revocation and name of who made a signature, and the signature by ``check``.
+
+        Args:
+            material: As for ``identify``.
+            check: Raises SignatureError if the leaf's key did not make the signature.
+
+        Raises:
+            SignatureError: Something does not hold.
+        """
         leaf, *others = (_parse(one) for one in material.certificates)
         when = self.at or datetime.datetime.now(datetime.UTC)
         key = _leaf_key(leaf)
-        key.verify(envelope.message, envelope.signatures[0])
+        check(key)
         path = find_path(leaf, others, self._roots, when)
         check_not_revoked(path, self._lists, when)
         names = names_in(leaf)

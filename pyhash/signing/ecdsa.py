@@ -65,12 +65,13 @@ class PublicKey:
         self.verify(envelope.message, envelope.signatures[0])
         return Identity(KEY, self.hint, self.hint)
 
-    def verify(self, message: bytes, signature: bytes) -> None:
+    def verify(self, message: bytes, signature: bytes, *, with_sha256: bool = False) -> None:
         """Check a signature; return nothing when it holds.
 
         Args:
             message: The exact bytes that were signed.
             signature: DER ``SEQUENCE{r, s}``.
+            with_sha256: Over SHA-256, and not over the digest that belongs to the curve.
 
         Raises:
             SignatureError: This key did not make this signature over these bytes.
@@ -78,7 +79,8 @@ class PublicKey:
         from cryptography.exceptions import InvalidSignature
 
         try:
-            self._key.verify(signature, message, algorithm_to_verify(self.curve))
+            algorithm = algorithm_to_verify("P-256" if with_sha256 else self.curve)
+            self._key.verify(signature, message, algorithm)
         except InvalidSignature:
             raise SignatureError(
                 f"the signature is not one that the {self.curve} key {self.hint} made"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pyhash import limits
 from pyhash.errors import SignatureError
 from pyhash.signing._base import Identity, Material, Verifier
+from pyhash.signing.certificate import CertificateVerifier
 from pyhash.signing.dsse import Envelope
 from pyhash.signing.ecdsa import PublicKey
 from pyhash.strict_json import load_json
@@ -51,47 +52,62 @@ def modernize_bundle(data: bytes, path: str) -> bytes:
 
 
 def accepting(keys: Sequence[Verifier]) -> tuple[Verifier, ...]:
-    """Return verifiers that also take version 0.2's encoding, where that was ever signed: by a
-    plain key. Of certificates and keyless identities nothing old is accepted. Raises nothing.
+    """Return verifiers that also take version 0.2's encoding, where that was ever signed: by plain
+    keys and by certificates. Of any other kind nothing old is accepted. Raises nothing.
     """
-    return tuple(HistoricalVerifier(key) if isinstance(key, PublicKey) else key for key in keys)
+    old = (PublicKey, CertificateVerifier)
+    return tuple(HistoricalVerifier(key) if isinstance(key, old) else key for key in keys)
 
 
 @dataclass(frozen=True, slots=True)
 class HistoricalVerifier:
-    """A trusted key that also takes signatures over version 0.2's encoding.
+    """Who is trusted, also with signatures over version 0.2's encoding.
 
     Attributes:
-        key: The key.
+        trusted: The key, or the certificates. Whatever is checked besides is checked of both.
     """
 
-    key: PublicKey
+    trusted: PublicKey | CertificateVerifier
 
     @property
     def kind(self) -> str:
-        """Of the key. Raises nothing."""
-        return self.key.kind
+        """Of who is trusted. Raises nothing."""
+        return self.trusted.kind
 
     @property
     def hint(self) -> str:
-        """Of the key. Raises nothing."""
-        return self.key.hint
+        """Of who is trusted. Raises nothing."""
+        return self.trusted.hint
 
     def identify(self, envelope: Envelope, material: Material) -> Identity:
         """Check a signature over a DSSE message, or over what 0.2 made of it.
 
         Args:
-            envelope: As for the key.
-            material: As for the key.
+            envelope: As for who is trusted.
+            material: As for who is trusted.
 
         Raises:
-            SignatureError: Neither holds.
+            SignatureError: Neither holds; why is said of both where that differs.
         """
         try:
-            return self.key.identify(envelope, material)
-        except SignatureError:
-            self.key.verify(old_encoding(envelope.message), envelope.signatures[0])
-        return Identity(self.kind, self.hint, self.hint)
+            return self.trusted.identify(envelope, material)
+        except SignatureError as error:
+            try:
+                return self._identify_old(envelope, material)
+            except SignatureError as other:
+                if str(other) == str(error):
+                    raise
+                raise SignatureError(f"{error}; as version 0.2 signed: {other}") from None
+
+    def _identify_old(self, envelope: Envelope, material: Material) -> Identity:
+        message, signature = old_encoding(envelope.message), envelope.signatures[0]
+        if isinstance(self.trusted, PublicKey):
+            self.trusted.verify(message, signature)
+            return Identity(self.kind, self.hint, self.hint)
+        # With a certificate, version 0.2 took SHA-256 for every curve.
+        return self.trusted.identify_signer(
+            material, lambda key: key.verify(message, signature, with_sha256=True)
+        )
 
 
 def old_encoding(message: bytes) -> bytes:

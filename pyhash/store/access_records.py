@@ -65,7 +65,7 @@ def read_records(lines: Iterable[str], kind: str, path: str) -> Iterator[AccessR
             raise FormatError(f"{path}: line {number} has more than {MAX_LINE_BYTES} bytes", path)
         try:
             yield parse(text, number)
-        except (ValueError, KeyError, TypeError, FormatError) as error:
+        except (ValueError, KeyError, TypeError, ArithmeticError, OSError, FormatError) as error:
             raise FormatError(f"{path}: line {number} is not one of a {kind} log", path) from error
 
 

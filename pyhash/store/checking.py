@@ -7,6 +7,7 @@ that nothing else has.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 from pyhash.errors import Finding, UsageError
 from pyhash.fetch import Network
 from pyhash.fetch.https import new_pool
-from pyhash.s3_access import open_store, sign_url
+from pyhash.s3_access import first_line, open_store, sign_url
 
 if TYPE_CHECKING:
     import urllib3
@@ -93,7 +94,11 @@ def findings_of(tried: list[Tried]) -> tuple[Finding, ...]:
 
 def _open(reference: str, network: Network) -> S3Store:
     return open_store(
-        reference, dict(network.credentials), ca_file=network.ca_file, proxy=network.proxy
+        reference,
+        dict(network.credentials),
+        ca_file=network.ca_file,
+        proxy=network.proxy,
+        attempts=network.attempts,
     )
 
 
@@ -160,9 +165,10 @@ class _Trial:
         except (PermissionDeniedError, UnauthenticatedError):
             return Tried(claim, "ok", "denied")
         except BaseError as error:
-            text = str(error)
-            denied = "403" in text or "AccessDenied" in text
-            return Tried(claim, "ok" if denied else "unknown", text.partition("\n")[0])
+            text = first_line(error)
+            # The status, not just its digits: an address can have them in its port.
+            denied = re.search(r" status code: 40[13]\b", text)
+            return Tried(claim, "ok" if denied else "unknown", text)
         return Tried(claim, "wrong", "it was listed")
 
     def _plain_http(self, url: str) -> Tried:
@@ -194,5 +200,5 @@ def _versioning(store: S3Store, below: str) -> Tried:
     try:
         version = obstore.put(store, f"{below}pyhash-probe", b"probe")["version"]
     except BaseError as error:
-        return Tried(claim, "unknown", str(error).partition("\n")[0])
+        return Tried(claim, "unknown", first_line(error))
     return Tried(claim, "ok" if version else "wrong", f"version {version}")

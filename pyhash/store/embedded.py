@@ -11,13 +11,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from pyhash import atomic
@@ -28,13 +28,17 @@ from pyhash.store.audit_receiver import receiving
 BUCKET = "models"
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
-STOP_SECONDS = 20.0
+# It waits 15 s for a connection to itself; whatever it has answered is with the system by then.
+STOP_SECONDS = 1.0
+VOLUME_MB = 1024  # of 30 GB each there would be one, which the server's own notes can take
 _POLL_SECONDS = 0.2
 _IDENTITIES = {
     "writer": ["Read", "Write", "List", "Tagging"],
     "reader": ["Read"],
 }
 _TOKENS = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+# What its shell says when the bucket is there, and a place for what is stored in it.
+_READY = (rf"^\s*{BUCKET}\s".encode(), rb"^Topology .*\(volume:\d+/[1-9]")
 _SERVER_NAMES = ("master", "volume", "filer")
 
 
@@ -89,6 +93,7 @@ def running_store(
         DependencyError: The extra ``store`` is not installed.
         UsageError: The directory is in use by another one.
         CheckError: It did not come up; its last words are in the message.
+        WriteError: An access could not be taken down, and so the server was stopped.
     """
     place = os.path.abspath(os.fspath(directory))
     weed = _find_server()
@@ -98,7 +103,15 @@ def running_store(
     _write_credentials(place, endpoint)
     _write(place, "ports.json", json.dumps(ports))
     log_path, audit = os.path.join(place, "server.log"), os.path.join(place, "audit.jsonl")
-    with receiving(audit, HOST) as audit_port, open(log_path, "ab") as log:
+    lost: list[OSError] = []
+    started: list[subprocess.Popen[bytes]] = []
+
+    def stop(error: OSError) -> None:
+        lost.append(error)
+        for one in started:
+            one.kill()  # what is not on record must not go on
+
+    with receiving(audit, HOST, stop) as audit_port, open(log_path, "ab") as log:
         config = {"fluent_host": HOST, "fluent_port": audit_port, "tag_prefix": "pyhash"}
         _write(place, "audit.json", json.dumps(config))
         process = subprocess.Popen(  # noqa: S603 - the program of the extra, no shell
@@ -109,6 +122,7 @@ def running_store(
             stderr=log,
             start_new_session=True,
         )
+        started.append(process)
         try:
             _wait_until_up(process, ports, host, log_path)
             _make_bucket(weed, ports, process, log_path)
@@ -124,6 +138,12 @@ def running_store(
             )
         finally:
             _stop(process)
+    if lost:
+        raise WriteError(
+            f"{audit}: {lost[0].strerror}; as an access was not taken down, the store was stopped",
+            audit,
+            lost[0].errno,
+        )
 
 
 def _find_server() -> str:
@@ -237,7 +257,8 @@ def _arguments(ports: dict[str, int], host: str) -> list[str]:
         f"-ip={HOST}",
         f"-ip.bind={HOST}",
         *(f"-{name}.port={ports[name]}" for name in _SERVER_NAMES),
-        "-volume.max=0",
+        "-volume.max=0",  # as many as the drive has room for, of this size each
+        f"-master.volumeSizeLimitMB={VOLUME_MB}",
         "-master.telemetry=false",
         "-s3",
         f"-s3.ip.bind={host}",
@@ -266,15 +287,17 @@ def _wait_until_up(
 def _make_bucket(
     weed: str, ports: dict[str, int], process: subprocess.Popen[bytes], log_path: str
 ) -> None:
-    """Make the bucket; asked until the servers have found each other."""
+    """Make the bucket; asked until the servers have found each other, and what is stored can be
+    read.
+    """
     deadline = time.monotonic() + START_SECONDS
     command = [weed, "shell", f"-master={HOST}:{ports['master']}"]
-    script = f"s3.bucket.create -name {BUCKET}\ns3.bucket.list\nexit\n".encode()
+    script = f"s3.bucket.create -name {BUCKET}\ns3.bucket.list\nvolume.list\nexit\n".encode()
     while process.poll() is None and time.monotonic() < deadline:
         answer = subprocess.run(  # noqa: S603 - as above
             command, input=script, capture_output=True, timeout=START_SECONDS, check=False
         )
-        if any(line.strip().startswith(BUCKET.encode()) for line in answer.stdout.splitlines()):
+        if all(re.search(one, answer.stdout, re.MULTILINE) for one in _READY):
             return
         time.sleep(_POLL_SECONDS)
     raise _down(log_path)
@@ -288,9 +311,10 @@ def _down(log_path: str) -> CheckError:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
+        process.terminate()
         try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+        finally:  # also when somebody is impatient: nothing is left running
+            process.kill()
             process.wait()

@@ -4,9 +4,11 @@
 A FUSE server in one file: it speaks the kernel's protocol (linux/fuse.h) itself, so it needs root
 and /dev/fuse, and no library. It shows the files of one directory, flat and read-only. A file named
 by ``--evil`` gives other bytes from its middle on once ``--flag`` exists, or once it has given
-``--after`` bytes. Also a script, which serves until it is unmounted:
+``--after`` bytes; and none at all from ``--lost`` on, like a drive that fails. Also a script, which
+serves until it is unmounted:
 
-    python _turning_fs.py SOURCE MOUNTPOINT --evil NAME [--flag FILE] [--after BYTES] [--direct]
+    python _turning_fs.py SOURCE MOUNTPOINT --evil NAME [--flag FILE] [--after BYTES]
+        [--lost OFFSET] [--direct]
 """
 
 from __future__ import annotations
@@ -37,11 +39,19 @@ MNT_DETACH = 2
 class TurningFs:
     """Answers requests of one mount."""
 
-    def __init__(self, source: Path, evil: str, is_evil: Callable[[int], bool], flags: int) -> None:
+    def __init__(
+        self,
+        source: Path,
+        evil: str,
+        is_evil: Callable[[int], bool],
+        flags: int,
+        lost: int | None = None,
+    ) -> None:
         self._files = sorted(path for path in source.iterdir() if path.is_file())
         self._evil = evil
         self._is_evil = is_evil
         self._flags = flags
+        self._lost = lost
         self._given = 0
 
     def answer(self, opcode: int, node: int, body: bytes) -> bytes | int:
@@ -87,8 +97,10 @@ class TurningFs:
                 found += (entry + name).ljust(-(-(24 + len(name)) // 8) * 8, b"\0")
         return found
 
-    def _read(self, node: int, offset: int, size: int) -> bytes:
+    def _read(self, node: int, offset: int, size: int) -> bytes | int:
         path = self._files[node - ROOT - 1]
+        if path.name == self._evil and self._lost is not None and offset + size > self._lost:
+            return errno.EIO
         with path.open("rb") as file:
             file.seek(offset)
             data = bytearray(file.read(size))
@@ -140,6 +152,7 @@ def main() -> None:
     parser.add_argument("--evil", required=True)
     parser.add_argument("--flag", type=Path)
     parser.add_argument("--after", type=int)
+    parser.add_argument("--lost", type=int)
     parser.add_argument("--direct", action="store_true")
     given = parser.parse_args()
 
@@ -148,7 +161,8 @@ def main() -> None:
             return True
         return given.flag is not None and given.flag.exists()
 
-    system = TurningFs(given.source, given.evil, is_evil, DIRECT_IO if given.direct else 0)
+    flags = DIRECT_IO if given.direct else 0
+    system = TurningFs(given.source, given.evil, is_evil, flags, given.lost)
     connection = mount(given.mountpoint)
     print("mounted", flush=True)
     serve(connection, system)

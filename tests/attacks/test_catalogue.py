@@ -38,6 +38,8 @@ def test_every_line_of_the_catalogue_is_there() -> None:
 
 def test_the_threat_model_names_files_that_exist() -> None:
     text = (TESTS.parent / "docs" / "threat-model.md").read_text("utf-8")
-    named = set(re.findall(r"`((?:attacks|unit|integration|native|fuzz)/[a-z_.]*)`", text))
+    named = set(
+        re.findall(r"`((?:attacks|unit|integration|native|fuzz|distribution)/[a-z_.]*)`", text)
+    )
     assert len(named) > 10
     assert [one for one in sorted(named) if not (TESTS / one).exists()] == []

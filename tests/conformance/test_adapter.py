@@ -7,6 +7,7 @@ sections of the OMS specification v1.0.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance._stage import ADAPTER, FILES, Stage, adapter
-from tests.support import authority, peer
+from tests.support import authority, old_bundles, peer
 from tests.support.authority import DAY, NOW
 
 GIT = (".git/HEAD", ".gitignore", ".gitattributes", ".github/ci.yml")
@@ -210,6 +211,29 @@ def test_expired_certificate(stage: Stage) -> None:
     words = ("--method", "certificate", "--private-key", key, "--signing-cert", files[1])
     stage.bundle.unlink()
     assert stage.sign(*words) == 3
+
+
+# --- bundles of the tools' first releases --------------------------------------------------------
+
+
+def test_bundles_of_first_releases(stage: Stage) -> None:
+    """11: version 0.2 with a key and with a certificate, 0.3.1 to 1.0 with the key inside."""
+    payload = old_bundles.old_payload(FILES)
+    old_bundles.write_with_key(stage.bundle, stage.keys, payload, old_bundles.old_pae)
+    assert stage.verify() == 0
+    stage.bundle.unlink()
+    assert stage.sign() == 0
+    today = base64.b64decode(json.loads(stage.bundle.read_bytes())["dsseEnvelope"]["payload"])
+    old_bundles.write_with_key(stage.bundle, stage.keys, today, old_bundles.new_pae)
+    assert stage.verify() == 0
+    chain = authority.make_chain(stage.home / "chain")
+    trust = ("--method", "certificate", "--cert-chain", chain.root_file)
+    old_bundles.write_with_certificate(stage.bundle, chain, payload)
+    assert stage.verify(*trust) == 0
+    other = authority.make_chain(stage.home / "other")
+    assert stage.verify("--method", "certificate", "--cert-chain", other.root_file) == 1
+    stage.write("config.json", b"changed")
+    assert stage.verify(*trust) == 1
 
 
 # --- the protocol itself --------------------------------------------------------------------------

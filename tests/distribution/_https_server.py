@@ -28,8 +28,8 @@ class Server:
         url: Its address.
         ca_file: The authority to trust.
         directory: What it serves.
-        misbehave: Called for each good GET with handler, content, start and end; True: it has
-            answered. None: everything is in order.
+        misbehave: Called for each good GET, and each PUT, with handler, content, start and end;
+            True: it has answered. None: everything is in order.
         asked: (path, range) of every request.
     """
 
@@ -74,6 +74,12 @@ class Handler(BaseHTTPRequestHandler):
             self.give(416, b"")
         else:
             self.give_range(content, start, end)
+
+    def do_PUT(self) -> None:
+        """Take what comes, keep nothing of it, and misbehave, or say that it is stored."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not (self.state.misbehave and self.state.misbehave(self, body, 0, len(body))):
+            self.give(201, b"")
 
     def give(self, status: int, body: bytes, **headers: str) -> None:
         """Answer; an underscore in the name of a header stands for a hyphen."""
@@ -128,7 +134,8 @@ def serve(directory: Path, *, host: str = "127.0.0.1") -> Iterator[Server]:
         with QuietServer(("127.0.0.1", 0), handler) as server:
             server.socket = context.wrap_socket(server.socket, server_side=True)
             state.url = f"https://127.0.0.1:{server.server_address[1]}"
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            # The interval is how long stopping it takes, for each of the tests that start one.
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
             thread.start()
             try:
                 yield state

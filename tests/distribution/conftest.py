@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from pyhash.pull import transfer
 from pyhash.store.embedded import EmbeddedStore, running_store
 from tests.distribution._https_server import Server, serve
 from tests.distribution._release import Release, make_release
+
+
+@pytest.fixture(autouse=True)
+def brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between tries; how long they are is the business of test_transfer.py."""
+    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="session")

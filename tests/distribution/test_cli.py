@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from pyhash import errors
 from pyhash.cli.group import run
 from pyhash.credentials import MAX_CREDENTIAL_BYTES, dump_credential, load_credential, load_secret
+from pyhash.store import embedded
 from pyhash.store.embedded import EmbeddedStore, running_store
 from tests.distribution._release import BIG, Release, content_of, flip
 
@@ -190,10 +192,16 @@ def test_policy_is_printed_as_it_is(call: Any) -> None:
     assert json.loads(text)["Version"] == "2012-10-17"
 
 
-def test_store_up_runs_a_command_and_stops(tmp_path: Path) -> None:
+def test_store_up_runs_a_command_and_stops(call: Any, release: Release, tmp_path: Path) -> None:
+    """What was stored is there when it is up again, though it is stopped without much ado; and it
+    does not go on without the record of its accesses.
+    """
     place = tmp_path / "store"
     command = [sys.executable, "-m", "pyhash", "store", "up", str(place)]
-    inner = ("--", sys.executable, "-c", "import sys; sys.exit(7)")
+    key = ("--key", str(release.public))
+    home = ("s3://models/home", *key, "--credentials")
+    push = (*(sys.executable, "-m", "pyhash", "push"), str(release.model), *home)
+    inner = ("--", "sh", "-c", '"$@" && exit 7', "sh", *push, str(place / "writer.toml"))
     done = subprocess.run([*command, *inner], capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert "ended with 7" in done.stderr
@@ -204,6 +212,8 @@ def test_store_up_runs_a_command_and_stops(tmp_path: Path) -> None:
         assert process.stderr is not None
         said = json.loads(process.stderr.readline())
         os.kill(said["process_id"], 0)
+        reader = ("--credentials", place / "reader.toml")
+        assert call("pull", home[0], tmp_path / "out", *key, *reader)[0] == 0
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
     assert json.loads(out)["result"] == "ok"
@@ -211,6 +221,37 @@ def test_store_up_runs_a_command_and_stops(tmp_path: Path) -> None:
     while Path(f"/proc/{said['process_id']}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    assert content_of(tmp_path / "out", release) == release.content
+    (place / "audit.jsonl").unlink()
+    (place / "audit.jsonl").symlink_to("/dev/full")
+    pull = (*(sys.executable, "-m", "pyhash", "pull"), home[0], str(tmp_path / "out2"), *home[1:])
+    done = subprocess.run(
+        [*command, "--", *pull, str(place / "reader.toml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "audit.jsonl: No space left on device" in done.stderr
+    assert "the store was stopped" in done.stderr
+
+
+def test_nothing_is_left_of_a_store_that_is_stopped_impatiently(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C for a second time, while a server that takes no notice is being waited for."""
+    script = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
+    command = [sys.executable, "-c", f"{script}; time.sleep(60)"]
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 50)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        # It is ignored where the tests were started in the background of a shell.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            embedded._stop(process)
+        assert process.returncode == -signal.SIGKILL
 
 
 def test_server_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from _harness import VECTORS, files_below, main
 
 from pyhash.manifest import (
@@ -15,6 +17,7 @@ from pyhash.manifest import (
 )
 
 DICTIONARY = (
+    b'"pyhash-verity"', b'"digest":', b'"pyhash-verity":{}',
     b'"pyhash-v1"', b'"annotations"', b'"size":', b'"root":', b'"name":"."', b'"name":"../a"',
     b'"name":"/a"', b'"name":"a\\u0000"', b'"ignore_paths":["a"]', b'"method":"shards"',
     b'"method":"pyhash-v1"', b'"hash_type":"blake3"', b'"shard_size":1000.0', b"null", b"{}",
@@ -27,10 +30,12 @@ def seeds() -> list[bytes]:
     """The OMS vector, and both of our own forms."""
     shards = [ShardEntry("a/b", 3, bytes(32), bytes(32)), ShardEntry("c", 0, b"r" * 32, b"d" * 32)]
     bare = [ShardEntry(shard.path, shard.size, shard.root, None) for shard in shards]
+    sealed = [replace(shard, verity=b"v" * 32) for shard in shards]
     return [
         *(data for data in files_below(VECTORS / "oms") if data.startswith(b'{"_type"')),
         dump_statement(build_manifest("model", shards, ignore_paths=["model.sig"])),
         dump_statement(build_manifest("model", bare, ignore_paths=["model.sig"])),
+        dump_statement(build_manifest("model", sealed, ignore_paths=["model.sig"])),
     ]
 
 

@@ -23,7 +23,7 @@ from pyhash.carrying import Update
 from pyhash.files import Identity, list_checkpoint
 from pyhash.guarantees import CONTENT, by_receipt, only, recorded, resume, sample
 from pyhash.receipts import open_store, read_receipt
-from tests.support.loop_image import Unavailable, _disk_offset, _extents, loop_image
+from tests.support.loop_image import Unavailable, loop_image
 from tests.unit._signed import SHARD, SPAN, write_checkpoint, write_keys
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -246,17 +246,7 @@ def test_lost_blocks(image: tuple[Disk, object]) -> None:
 def test_rotten_bits(image: tuple[Disk, object]) -> None:
     """Written under the file system: no time and no size changes."""
     disk, made = image
-    shard = disk.model / SHARD
-    with shard.open("rb") as file:
-        os.fsync(file.fileno())
-        os.sync()
-        at = _disk_offset(_extents(file.fileno()), SPAN)
-        with made.backing.open("r+b") as backing:  # type: ignore[attr-defined]
-            backing.seek(at)
-            byte = backing.read(1)[0]
-            backing.seek(at)
-            backing.write(bytes([byte ^ 4]))
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    made.rot(disk.model / SHARD, SPAN)  # type: ignore[attr-defined]
     for guarantee in (sample("100%"), only(["b"]), resume(disk.store), CONTENT):
         with pytest.raises(errors.DigestMismatchError) as caught:
             disk.verify(guarantee)

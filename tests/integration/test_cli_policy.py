@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import pyhash
 from tests.integration.conftest import Run
 from tests.support import command_line
 from tests.support.answer_schema import check_object
@@ -378,6 +379,19 @@ def test_check_of_what_is_not_there_or_damaged(write: Write, run: Run, signed: S
     Path("model/model.sig").unlink()
     code, out, _ = run(*CHECK)
     assert (code, "no      signature" in out) == (1, True)
+
+
+def test_no_command_passes_for_loading(write: Write, run: Run, signed: Signed) -> None:
+    """What was hashed and can change afterwards is not what a program was handed."""
+    write('guarantee = "loaded"')
+    for words in (VERIFY, (*VERIFY, "--only", "*"), (*RUN, *CHILD)):
+        code, out, err = run(*words)
+        assert (code, out) == (1, "")
+        assert "accepts nothing weaker than 'loaded'" in err
+    assert not started()
+    code, out, _ = run(*CHECK)
+    assert (code, "loaded at least, which verify and run never give" in out) == (0, True)
+    assert pyhash.load("model", policy=pyhash.PolicyFile.read("policy.toml")).guarantee == "loaded"
 
 
 def test_check_of_keys(run: Run, signed: Signed) -> None:

@@ -14,9 +14,11 @@ import pytest
 import pyhash
 from pyhash import errors, signing
 from pyhash.access import open_access_log, record_statement
+from pyhash.history import check_history
 from pyhash.policy import PolicyFile
 from pyhash.provenance.statement import Step, dump_step
 from pyhash.provenance.store import add_lines
+from pyhash.signed_bundle import inspect_signed
 from tests.integration.conftest import Run
 from tests.support import command_line, lineages
 from tests.support.command_line import Signed, flip_bit
@@ -26,6 +28,8 @@ LINEAGE = '[rule.provenance]\nkeys = ["trainer.pub"]\n'
 LOGGED = '[rule.log]\nkey = "access.vkey"\n'
 POLICY = ("--policy", "policy.toml")
 STATEMENTS, PROOFS = Path("model/model.provenance.jsonl"), Path("model/model.proofs.jsonl")
+
+OTHER_TOOL = Path(__file__).resolve().parents[1] / "vectors/oms"
 
 State = Callable[..., bytes]
 
@@ -143,6 +147,25 @@ def test_statement_that_is_not_logged(state: State, run: Run) -> None:
     answers(run, 0)
     write(LINEAGE, LOGGED)
     answers(run, 1, "train of 'model': there is no proof")
+
+
+def test_bundle_that_is_another_one_by_now(state: State, signed: Signed) -> None:
+    """Validly signed and logged, and yet not what was looked at a moment ago."""
+    write(LOGGED)
+    policy = PolicyFile.read("policy.toml").for_checkpoint("model")
+    found = inspect_signed("model/model.sig", policy)
+    check_history(policy, found.manifest, found.payload, "model", "model/model.sig")
+    with pytest.raises(errors.ChangedWhileReadError, match="another bundle than a moment ago"):
+        check_history(policy, found.manifest, b"other", "model", "model/model.sig")
+
+
+def test_bundle_of_another_tool_has_no_lineage(signed: Signed, run: Run) -> None:
+    """A real bundle of the reference tool signs no root that a statement could be about."""
+    shutil.copy(OTHER_TOOL / "tiny-model.sig", "model/model.sig")
+    shutil.copy(OTHER_TOOL / "tiny-model.pub", "publisher.pub")
+    assert run("keygen", "trainer")[0] == 0
+    write(LINEAGE)
+    answers(run, 1, "signed by another tool, without the root that statements are about")
 
 
 def test_another_log_and_missing_witnesses(state: State, run: Run) -> None:

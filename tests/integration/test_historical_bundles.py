@@ -15,62 +15,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import pyhash
-from pyhash import errors
+from pyhash import errors, signing
 from pyhash.cli import group
 from pyhash.signing import historical
-from tests.support import mutations, peer
+from pyhash.signing.sigstore import SigstoreVerifier
+from tests.support import authority, mutations, peer
+from tests.support.old_bundles import (
+    new_pae,
+    old_pae,
+    old_payload,
+    old_statement,
+    write_with_certificate,
+    write_with_key,
+)
 
 FILES = {"config.json": b"{}", "weights/a.bin": bytes(range(99)), "quote's": b'"\\\n'}
-TYPE = "application/vnd.in-toto+json"
-
-
-def old_statement(files: dict[str, bytes]) -> dict[str, Any]:
-    """Of version 0.2: one subject for each file."""
-    return {
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [
-            {"name": name, "digest": {"sha256": hashlib.sha256(data).hexdigest()}}
-            for name, data in sorted(files.items())
-        ],
-        "predicateType": "https://model_signing/Digests/v0.1",
-        "predicate": {"unused": "Unused, just passed due to API requirements"},
-    }
-
-
-def old_pae(payload: bytes) -> bytes:
-    """What version 0.2 signed: a string made of a string and bytes."""
-    return f"DSSEV1 {len(TYPE)} {TYPE} {len(payload)} {payload!r}".encode()
-
-
-def write_old_bundle(
-    bundle: Path, keys: peer.KeyPair, payload: bytes, encode: Callable[[bytes], bytes]
-) -> None:
-    key = serialization.load_pem_private_key(keys.private.read_bytes(), None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    signature = key.sign(encode(payload), ec.ECDSA(hashes.SHA256()))
-    value = {
-        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-        "verificationMaterial": {
-            "publicKey": {
-                "rawBytes": base64.b64encode(keys.public.read_bytes()).decode(),
-                "keyDetails": "PKIX_ECDSA_P256_SHA_256",
-            }
-        },
-        "dsseEnvelope": {
-            "payload": base64.b64encode(payload).decode(),
-            "payloadType": TYPE,
-            "signatures": [{"sig": base64.b64encode(signature).decode(), "keyid": None}],
-        },
-    }
-    bundle.write_text(json.dumps(value))
-
-
-def new_pae(payload: bytes) -> bytes:
-    return b"DSSEv1 %d %s %d %s" % (len(TYPE), TYPE.encode(), len(payload), payload)
 
 
 @pytest.fixture
@@ -88,8 +51,7 @@ def keys(tmp_path: Path) -> peer.KeyPair:
 
 def v02(model: Path, keys: peer.KeyPair) -> Path:
     """Version 0.2: old statement, old encoding, key inside."""
-    payload = json.dumps(old_statement(FILES), indent=2).encode()
-    write_old_bundle(model / "model.sig", keys, payload, old_pae)
+    write_with_key(model / "model.sig", keys, old_payload(FILES), old_pae)
     return model / "model.sig"
 
 
@@ -98,7 +60,7 @@ def v10(model: Path, keys: peer.KeyPair) -> Path:
     peer_bundle = model.parent / "peer.sig"
     assert peer.peer_sign(model, keys, peer_bundle).returncode == 0
     payload = base64.b64decode(json.loads(peer_bundle.read_text())["dsseEnvelope"]["payload"])
-    write_old_bundle(model / "model.sig", keys, payload, new_pae)
+    write_with_key(model / "model.sig", keys, payload, new_pae)
     return model / "model.sig"
 
 
@@ -186,7 +148,7 @@ def test_single_file(tmp_path: Path, keys: peer.KeyPair) -> None:
     path = tmp_path / "alone.bin"
     path.write_bytes(b"alone")
     payload = json.dumps(old_statement({".": b"alone"})).encode()
-    write_old_bundle(tmp_path / "alone.bin.sig", keys, payload, old_pae)
+    write_with_key(tmp_path / "alone.bin.sig", keys, payload, old_pae)
     assert pyhash.verify(path, keys=[keys.public], accept_historical=True).size == 5
 
 
@@ -213,6 +175,16 @@ FAULTS = {
     "two digests": (_first("digest", {"sha256": "0" * 64, "md5": ""}), "unknown field 'md5'"),
     "short": (_first("digest", {"sha256": "0" * 63}), "64 lowercase"),
     "extra": (_first("size", 1), "unknown field 'size'"),
+    # Version 0.2 called every digest sha256, and said here which it really was.
+    "other digest": (
+        _first("annotations", {"actual_hash_algorithm": "file-blake2b"}),
+        "'config.json' is not that of a whole file by SHA-256",
+    ),
+    "remark of other kind": (_first("annotations", None), "not that of a whole file by SHA-256"),
+    "more remarks": (
+        _first("annotations", {"actual_hash_algorithm": "file-sha256", "shard": "0"}),
+        "not that of a whole file by SHA-256",
+    ),
 }
 
 
@@ -222,7 +194,7 @@ def test_unclear_statements_are_refused(
 ) -> None:
     statement = old_statement(FILES)
     change(statement)
-    write_old_bundle(model / "model.sig", keys, json.dumps(statement).encode(), old_pae)
+    write_with_key(model / "model.sig", keys, json.dumps(statement).encode(), old_pae)
     with pytest.raises(errors.FormatError, match=message):
         pyhash.verify(model, keys=[keys.public], accept_historical=True)
 
@@ -235,3 +207,93 @@ def test_what_is_no_message_has_no_old_encoding() -> None:
 @pytest.mark.parametrize("text", ["[]", '{"verificationMaterial": 1}', "{}"])
 def test_what_is_no_old_bundle_is_left_as_it_is(text: str) -> None:
     assert historical.modernize_bundle(text.encode(), "x") == text.encode()
+
+
+def test_statements_without_the_remark_are_read(model: Path, keys: peer.KeyPair) -> None:
+    statement = old_statement(FILES)
+    for subject in statement["subject"]:
+        del subject["annotations"]
+    write_with_key(model / "model.sig", keys, json.dumps(statement).encode(), old_pae)
+    pyhash.verify(model, keys=[keys.public], accept_historical=True)
+
+
+# --- certificates ---------------------------------------------------------------------------------
+
+
+CURVES = pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1()], ids=lambda it: it.name)
+
+
+@CURVES
+def test_certificates_of_version_0_2(
+    model: Path, tmp_path: Path, curve: ec.EllipticCurve, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Signed over SHA-256 for every curve; the reference tool says that it is what 0.2 made."""
+    chain = authority.make_chain(tmp_path / "chain", curve)
+    signature = model / "model.sig"
+    write_with_certificate(signature, chain, old_payload(FILES))
+    done = peer.run_model_signing(
+        *("verify", "certificate", model, "--signature", signature),
+        *("--certificate_chain", chain.root_file, "--ignore-paths", signature),
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    with pytest.raises(errors.SignatureError, match="does not hold"):
+        pyhash.verify(model, keys=[chain.trust])
+    verified = pyhash.verify(model, keys=[chain.trust], accept_historical=True)
+    assert [shard.path for shard in verified.manifest.shards] == sorted(FILES)
+    line = ("verify", str(model), "--key", chain.trust)
+    assert group.run(line) == 1
+    assert group.run((*line, "--accept-historical")) == 0
+    mutations.flip_byte(model / "config.json", 0)
+    assert group.run((*line, "--accept-historical")) == 1
+    assert b"config.json" in capsysbinary.readouterr().err
+
+
+def test_everything_about_a_certificate_is_checked(model: Path, tmp_path: Path) -> None:
+    chain = authority.make_chain(tmp_path / "chain")
+    other = authority.make_chain(tmp_path / "other")
+    late = (authority.NOW + 99 * authority.DAY).isoformat()
+    write_with_certificate(model / "model.sig", chain, old_payload(FILES))
+    for trust, message in (
+        (other.trust, "as version 0.2 signed: .* nothing leads from it to a trusted root"),
+        (
+            chain.trust.replace(authority.IDENTITY, "someone@example.org"),
+            "as version 0.2 .* not of",
+        ),
+        (f"{chain.trust};at={late}", "as version 0.2 signed: .* expired at"),
+    ):
+        with pytest.raises(errors.SignatureError, match=message):
+            pyhash.verify(model, keys=[trust], accept_historical=True)
+
+
+@pytest.mark.parametrize(
+    ("encode", "digest"), [(old_pae, hashes.SHA384()), (new_pae, hashes.SHA256())]
+)
+def test_certificates_with_another_digest_than_version_0_2(
+    model: Path, tmp_path: Path, encode: Callable[[bytes], bytes], digest: hashes.HashAlgorithm
+) -> None:
+    """Neither the old encoding over today's digest nor today's over the old one was ever made."""
+    chain = authority.make_chain(tmp_path / "chain", ec.SECP384R1())
+    write_with_certificate(model / "model.sig", chain, old_payload(FILES), encode, digest)
+    with pytest.raises(errors.SignatureError, match="does not hold"):
+        pyhash.verify(model, keys=[chain.trust], accept_historical=True)
+
+
+def test_a_certificate_s_signature_over_other_bytes(model: Path, tmp_path: Path) -> None:
+    chain = authority.make_chain(tmp_path / "chain")
+    signature = model / "model.sig"
+    write_with_certificate(signature, chain, old_payload(FILES))
+    value = json.loads(signature.read_text())
+    payload = base64.b64decode(value["dsseEnvelope"]["payload"]).replace(b"config", b"konfig")
+    value["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
+    signature.write_text(json.dumps(value))
+    with pytest.raises(errors.SignatureError, match="does not hold"):
+        pyhash.verify(model, keys=[chain.trust], accept_historical=True)
+
+
+def test_other_kinds_have_nothing_old(tmp_path: Path) -> None:
+    """Keyless identities stay as they were given; keys and certificates do not."""
+    certificate = signing.load_verifier(authority.make_chain(tmp_path / "chain").trust)
+    keyless = SigstoreVerifier("someone@example.org", "https://login.example.org", None)
+    accepted = historical.accepting([keyless, certificate])
+    assert accepted == (keyless, historical.HistoricalVerifier(certificate))
+    assert accepted[1].hint == certificate.hint

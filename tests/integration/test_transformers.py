@@ -14,7 +14,10 @@ import transformers
 
 import pyhash
 from pyhash import errors
+from pyhash.access import open_access_log
+from pyhash.log.note_keys import write_note_keys
 from pyhash.transformers import from_pretrained
+from tests.support.logs import make_log
 from tests.unit._signed import flip, write_keys
 
 TOKENS = torch.arange(24).reshape(2, 12)
@@ -142,6 +145,19 @@ def test_code_is_taken_from_verified_bytes(home: Path, tmp_path: Path) -> None:
     flip(root / "custom_model.py", 9)
     with pytest.raises(errors.DigestMismatchError, match=r"custom_model\.py"):
         from_pretrained(cls, root, keys=key(home), trust_remote_code=True)
+
+
+def test_access_is_recorded_before_there_is_an_object(home: Path, tmp_path: Path) -> None:
+    made = make_log(tmp_path / "access")
+    write_note_keys(made.signer, str(made.directory))
+    log = open_access_log(made.directory)
+    config = from_pretrained(transformers.AutoConfig, home / "single", keys=key(home), log=log)
+    assert config.hidden_size == 32
+    (made.directory / "checkpoint").write_bytes(b"no log")
+    with pytest.raises(errors.PyhashError, match="access"):
+        from_pretrained(transformers.AutoConfig, home / "single", keys=key(home), log=log)
+    journal = b"".join(path.read_bytes() for path in made.directory.rglob("*") if path.is_file())
+    assert journal.count(b'"operation":"load","outcome":"done"') == 1
 
 
 def test_nothing_is_left_in_shared_memory(home: Path) -> None:

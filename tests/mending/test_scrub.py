@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,8 @@ import xxhash
 import pyhash as library
 from pyhash import errors, opening
 from pyhash.hashing import Options
+from pyhash.pull import transfer
+from pyhash.repair import RepairOptions, repair
 from pyhash.scrub import ScrubOptions, ScrubResult, become_idle, main, priority, scrub, sweep
 from pyhash.scrub.records import Position, load_position, record_path, save_position
 from tests.mending._damaged import BIG, BIG_BYTES, SHARD, SPAN, Pair, flip
@@ -139,12 +140,71 @@ def test_position_is_kept_whole(tmp_path: Path) -> None:
     assert record_path("d", "a", b"r", "x") != record_path("d", "b", b"r", "x")
 
 
-def test_rate_is_kept(pair: Pair) -> None:
-    began = time.monotonic()
-    run(pair, bytes_per_second=16 * SPAN, hashing=Options(threads=1))
-    assert run(pair).is_finished and time.monotonic() - began < 60
-    throttled = scrub(pair.model, pair.policy, options=ScrubOptions(bytes_per_second=10**9))
-    assert throttled.is_finished
+class Clock:
+    """Time that passes only while somebody sleeps, or reads for so many seconds a span."""
+
+    def __init__(self, seconds_of_a_span: float = 0.0) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+        self.seconds_of_a_span = seconds_of_a_span
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def read(self, *_: object) -> None:
+        self.now += self.seconds_of_a_span
+
+
+def span_sizes(pair: Pair) -> list[int]:
+    """Of every span, in the order in which they are read."""
+    return [
+        min(SPAN, len(pair.content[name]) - at)
+        for name in sorted(pair.content, key=str.encode)
+        for at in range(0, len(pair.content[name]), SPAN)
+    ]
+
+
+@pytest.mark.parametrize("rate", [SPAN // 8, 10**9])
+def test_rate_is_kept(pair: Pair, monkeypatch: pytest.MonkeyPatch, rate: int) -> None:
+    """Before each batch it sleeps for as long as the one before may take, and no longer."""
+    clock = Clock()
+    monkeypatch.setattr(transfer, "time", clock)
+    monkeypatch.setattr(sweep, "BATCH_SPANS", 1)
+    assert run(pair, bytes_per_second=rate, hashing=Options(threads=1)).is_finished
+    expected = [0.0, *(size / rate for size in span_sizes(pair)[:-1])]
+    assert clock.slept == pytest.approx(expected)
+
+
+def test_slow_drive_is_not_slowed_down(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What took longer than the rate allows for is not slept for again."""
+    clock = Clock(seconds_of_a_span=10.0)
+    monkeypatch.setattr(transfer, "time", clock)
+    monkeypatch.setattr(sweep, "BATCH_SPANS", 1)
+    real = sweep._read_batch
+    monkeypatch.setattr(sweep, "_read_batch", lambda *a: (clock.read(), real(*a))[1])
+    assert run(pair, bytes_per_second=SPAN, hashing=Options(threads=1)).is_finished
+    assert clock.slept == [0.0] * SPANS
+
+
+def test_no_rate_never_sleeps(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(transfer, "time", clock)
+    assert run(pair).is_finished
+    assert clock.slept == []
+
+
+def test_rate_of_a_repair(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    for span in range(5):
+        flip(pair.model / BIG, span * SPAN)
+    clock = Clock()
+    monkeypatch.setattr(transfer, "time", clock)
+    options = RepairOptions(connections=1, bytes_per_second=SPAN // 4)
+    assert repair(pair.model, [str(pair.copy)], pair.policy, options=options).is_whole
+    assert clock.slept == pytest.approx([0.0, 4.0, 4.0, 4.0, 4.0])
 
 
 def test_size_name_and_publisher_come_first(pair: Pair) -> None:
@@ -174,7 +234,7 @@ def test_records_cannot_be_made(pair: Pair) -> None:
 
 
 def test_bundle_of_another_tool(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = opening.open_checkpoint(pair.model, pair.policy)
+    opened = opening.open_checkpoint(pair.model, pair.policy, guarantee=None)
     foreign = replace(opened, manifest=replace(opened.manifest, root=None))
     monkeypatch.setattr(main, "open_checkpoint", lambda *_, **__: foreign)
     with pytest.raises(errors.FormatError, match="another tool"):

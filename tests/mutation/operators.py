@@ -84,7 +84,7 @@ def _functions(tree: ast.Module | ast.ClassDef, prefix: str) -> Iterator[tuple[i
 
 
 def _skipped(tree: ast.Module) -> set[int]:
-    """Nodes that say nothing at run time: annotations, docstrings, type-checking blocks."""
+    """Nodes that say nothing at run time: annotations, docstrings, exports and the like."""
     roots: list[ast.AST] = []
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)) and ast.get_docstring(
@@ -98,6 +98,8 @@ def _skipped(tree: ast.Module) -> set[int]:
         if isinstance(node, ast.AnnAssign):
             roots.append(node.annotation)
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            roots.append(node)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             roots.append(node)
         if isinstance(node, ast.JoinedStr):  # messages
             roots.append(node)

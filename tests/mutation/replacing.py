@@ -24,6 +24,12 @@ def replace_function(module: ModuleType, name: str, source: str) -> None:
     _function(module, name).__code__ = codes[name]
 
 
+def lines_of(module: ModuleType, name: str) -> range:
+    """Return the lines of a function or method."""
+    lines, first = inspect.getsourcelines(_function(module, name))
+    return range(first, first + len(lines))
+
+
 def _codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from pyhash import _native, errors
-from pyhash._native import STATUS_ERRORS, Range, ffi, lib
+from pyhash._native import Range, ffi, lib
+from pyhash._native._statuses import STATUS_ERRORS, raise_status
 
 STATUSES = {
     name: value
@@ -52,7 +53,7 @@ def test_exception_of_a_status(name: str) -> None:
     error = ffi.new("struct pyhash_error *", {"os_errno": 5, "range_index": 1, "offset": 77})
     ranges = [Range("first", -1, 0, 0), Range("second", -1, 0, 0)]
     with pytest.raises(EXPECTED[name]) as caught:
-        _native._raise(STATUSES[name], error, ranges)
+        raise_status(STATUSES[name], error, ranges)
     assert type(caught.value) is EXPECTED[name]
     assert text_of(STATUSES[name]) in str(caught.value)
     if isinstance(caught.value, errors.ReadError):

@@ -71,6 +71,26 @@ class LoopImage:
             os.truncate(self.backing, first_lost)
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
+    def rot(self, path: Path, offset: int) -> None:
+        """Change one bit of a file on the disk: no time, no size and no number of it changes, and
+        the file system knows of nothing.
+
+        Args:
+            path: A file below ``root``, completely written.
+            offset: Which byte, in a block that the file has on disk.
+        """
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.sync()
+            start = offset // BLOCK_BYTES * BLOCK_BYTES
+            at = _disk_offset(_extents(file.fileno()), start) + offset - start
+            with self.backing.open("r+b") as backing:
+                backing.seek(at)
+                byte = backing.read(1)[0]
+                backing.seek(at)
+                backing.write(bytes([byte ^ 4]))
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
 
 @contextmanager
 def loop_image(directory: Path, *, size_bytes: int = 64 << 20) -> Iterator[LoopImage]:
@@ -136,7 +156,8 @@ def _extents(descriptor: int) -> list[tuple[int, int, int]]:
     FIEMAP_HEAD.pack_into(request, 0, 0, 2**64 - 1, FIEMAP_FLAG_SYNC, 0, MAX_EXTENTS, 0)
     fcntl.ioctl(descriptor, FS_IOC_FIEMAP, request)
     count = FIEMAP_HEAD.unpack_from(request)[3]
-    found = range(FIEMAP_HEAD.size, FIEMAP_HEAD.size + count * FIEMAP_EXTENT.size)
+    end = FIEMAP_HEAD.size + count * FIEMAP_EXTENT.size
+    found = range(FIEMAP_HEAD.size, end, FIEMAP_EXTENT.size)
     return [FIEMAP_EXTENT.unpack_from(request, at)[:3] for at in found]
 
 

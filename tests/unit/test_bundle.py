@@ -208,6 +208,17 @@ _REFUSED: dict[str, tuple[Callable[[Json], object], str]] = {
         ),
         "log entries beside a certificate",
     ),
+    "timestamps of a keyless signature are no object": (
+        _put(
+            {
+                "certificate": {"rawBytes": "MII="},
+                "tlogEntries": [{}],
+                "timestampVerificationData": [],
+            },
+            _MATERIAL,
+        ),
+        "timestamps is an array",
+    ),
     "no key": (_put({"tlogEntries": []}, _MATERIAL), "no field 'publicKey'"),
     "material is no object": (_put([], _MATERIAL), "verificationMaterial is an array"),
     "key is no object": (_put("key", _MATERIAL, "publicKey"), "publicKey is a string"),
@@ -344,3 +355,19 @@ def test_load_gives_back_what_was_dumped(bundle: Bundle) -> None:
     data = dump_bundle(bundle)
     assert load_bundle(data, "model.sig") == bundle
     assert dump_bundle(load_bundle(data, "model.sig")) == data
+
+
+@pytest.mark.parametrize("field", ["certificates", "log entries"])
+def test_caps_of_certificates_and_log_entries(field: str) -> None:
+    def material(count: int) -> Json:
+        one = {"rawBytes": "MII="}
+        if field == "certificates":
+            return {"x509CertificateChain": {"certificates": [one] * count}}
+        return {"certificate": one, "tlogEntries": [{}] * count}
+
+    fields = _vector()
+    fields["verificationMaterial"] = material(limits.MAX_CERTIFICATES)
+    load_bundle(_dump(fields), "model.sig")
+    fields["verificationMaterial"] = material(limits.MAX_CERTIFICATES + 1)
+    with pytest.raises(LimitError, match=f"17 {field}, above the cap of 16"):
+        load_bundle(_dump(fields), "model.sig")

@@ -12,7 +12,7 @@ import pytest
 import pyhash
 from pyhash import closure, errors, guarantees, hashing
 from pyhash.files import CheckpointFile, Listing
-from pyhash.guarantees import CONTENT, by_receipt, receipt, recorded, resume, resumed
+from pyhash.guarantees import CONTENT, by_receipt, once, receipt, recorded, resume, resumed
 from pyhash.receipts import Store, _receipt, open_store
 from tests.unit._signed import SHARD, SPAN, flip, write_checkpoint, write_keys
 
@@ -151,6 +151,16 @@ def test_without_a_receipt_there_is_no_answer(publisher: Publisher) -> None:
     proof = publisher.changed()
     assert (proof.guarantee, proof.size) == ("content", SIZE)
     assert proof.detail == "no receipt was used: there is none"
+
+
+def test_a_receipt_settles_no_doubt(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the program that wrote it knew of fewer places that a file could lead to."""
+    publisher.record()
+    doubt = errors.Finding("closure", "config.json", "leads elsewhere")
+    monkeypatch.setattr(closure, "check_closure", lambda *_: [doubt])
+    for guarantee in (by_receipt(publisher.store), once(publisher.store), CONTENT):
+        with pytest.raises(errors.ClosureError, match="leads elsewhere"):
+            publisher.verify(guarantee)
 
 
 def test_a_changed_file_is_hashed_and_nothing_else(publisher: Publisher) -> None:

@@ -137,3 +137,17 @@ def test_list_files(tmp_path: Path, as_text: bool) -> None:
     (tmp_path / "crl").write_bytes(data[:-40])
     with pytest.raises(KeyFileError, match="cannot be decoded"):
         load_verifier(reference)
+
+
+def test_list_files_have_a_cap_of_their_own(tmp_path: Path) -> None:
+    """Lists are larger than keys may be."""
+    (tmp_path / "root").write_bytes(ROOT.pem())
+    large = authority.crl(ROOT, range(1, 2500))
+    assert len(large) > limits.MAX_KEY_FILE_BYTES
+    (tmp_path / "crl").write_bytes(large)
+    reference = f"certificate:root={tmp_path / 'root'};any-identity=yes;crl={tmp_path / 'crl'}"
+    load_verifier(reference)
+    with (tmp_path / "crl").open("r+b") as file:
+        file.truncate(limits.MAX_CRL_BYTES + 1)
+    with pytest.raises(KeyFileError, match=f"larger than {limits.MAX_CRL_BYTES} bytes"):
+        load_verifier(reference)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -103,9 +105,15 @@ def test_old_encryption_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("length", [0, limits.MAX_PASSPHRASE_BYTES + 1])
 def test_passphrases_that_cannot_be(tmp_path: Path, length: int) -> None:
-    with pytest.raises(UsageError, match="a passphrase has 1 to 1024 bytes"):
+    with pytest.raises(UsageError, match="a passphrase has 1 to 1023 bytes"):
         write_key_pair(generate_key(), tmp_path / "a", tmp_path / "b", b"x" * length)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [1, limits.MAX_PASSPHRASE_BYTES])
+def test_shortest_and_longest_passphrase(tmp_path: Path, length: int) -> None:
+    write_key_pair(generate_key(), tmp_path / "a", tmp_path / "b", b"x" * length)
+    load_private_key(tmp_path / "a", lambda _: b"x" * length)
 
 
 # --- where it comes from --------------------------------------------------------------------------
@@ -130,7 +138,7 @@ def test_first_line_of_a_descriptor(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"x" * (limits.MAX_PASSPHRASE_BYTES + 1)])
 def test_descriptor_without_a_passphrase(data: bytes) -> None:
-    with pytest.raises(KeyFileError, match="1 to 1024 bytes"):
+    with pytest.raises(KeyFileError, match="1 to 1023 bytes"):
         from_descriptor(data)
 
 
@@ -185,8 +193,42 @@ def test_command_line(tmp_path: Path) -> None:
     assert not (tmp_path / "k.key").exists()
 
 
-def test_prompt(tmp_path: Path) -> None:
+def test_no_terminal_to_ask_on(tmp_path: Path) -> None:
+    """Without a terminal standard input is not read for a secret, and nothing waits."""
+    command = [sys.executable, "-m", "pyhash", "keygen", str(tmp_path / "k"), "--encrypt"]
+    done = subprocess.run(command, input=b"a\na\n", capture_output=True, start_new_session=True)
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert done.stderr.startswith(b"error: the passphrase of ")
+    assert b"no terminal; give --passphrase-fd or --passphrase-env" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_asked_on_a_terminal(tmp_path: Path) -> None:
+    """Twice for a new key, without an echo."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pyhash", "keygen", str(tmp_path / "k"), "--encrypt"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        for question in (b"Passphrase of", b"Repeat for confirmation"):
+            while question not in shown:
+                shown += os.read(ours, 4096)
+            os.write(ours, b"secret\n")
+        with contextlib.suppress(OSError):  # EIO at the end
+            while block := os.read(ours, 4096):
+                shown += block
+        assert process.wait(30) == 0, shown
+    os.close(ours)
+    assert b"secret\r" not in shown
+    key = serialization.load_pem_private_key((tmp_path / "k.key").read_bytes(), b"secret")
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+
+
+def test_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked twice for a new key, on standard error, and not shown."""
+    monkeypatch.setattr(os, "isatty", lambda descriptor: True)
 
     @click.command()
     def command() -> None:

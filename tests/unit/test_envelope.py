@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +32,8 @@ from pyhash.signing import (
     verify_envelope,
 )
 from pyhash.signing.dsse import pae
-from pyhash.signing.ecdsa import PublicKey, generate_key
+from pyhash.signing.ecdsa import PublicKey, generate_key, public_key
+from tests.support import authority
 
 _OMS = Path(__file__).resolve().parents[1] / "vectors" / "oms"
 _VECTOR = (_OMS / "tiny-model.sig").read_bytes()
@@ -72,6 +75,27 @@ def test_sign_and_verify() -> None:
     verified = verify_envelope(load_bundle(dump_bundle(bundle), "model.sig"), keys)
     assert verified.payload == b"payload"
     assert verified.key == _SIGNER.public_key
+
+
+def test_kinds_are_not_confused(tmp_path: Path) -> None:
+    """Who is trusted as a key is not trusted as a certificate, nor the other way round."""
+    chain = authority.make_chain(tmp_path / "chain")
+    key = public_key(chain.leaf.certificate.public_key())
+    certificate = load_verifier(chain.trust)
+    signature = chain.leaf.key.sign(pae(PAYLOAD_TYPE, b"x"), ec.ECDSA(hashes.SHA256()))
+    envelope = Envelope(b"x", PAYLOAD_TYPE, (signature,))
+    der = (chain.leaf.der(), chain.middle.der())
+    by_key = Bundle(envelope, Material("key"))
+    by_certificate = Bundle(envelope, Material("certificate", certificates=der))
+    assert verify_envelope(by_key, [certificate, key]).key == key
+    assert verify_envelope(by_certificate, [key, certificate]).key == certificate
+    for bundle, trusted, kind in (
+        (by_key, certificate, "a plain key"),
+        (by_certificate, key, "a certificate"),
+    ):
+        message = f"b: signed by {kind} .* and nothing of that kind is trusted; trusted: "
+        with pytest.raises(SignatureError, match=message):
+            verify_envelope(bundle, [trusted], path="b")
 
 
 def test_no_key_is_a_mistake_of_the_caller() -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pyhash.locations import OWN_NAMES, default_bundle, default_tree, inside
+from pyhash.errors import UsageError
+from pyhash.locations import (
+    OWN_NAMES,
+    check_keys_outside,
+    default_bundle,
+    default_tree,
+    inside,
+)
 
 
 def test_in_a_directory(tmp_path: Path) -> None:
@@ -68,3 +75,35 @@ def test_nothing_is_inside_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.gguf").touch()
     for name in ("a.gguf", "a.gguf.sig", "b"):
         assert inside(tmp_path / "a.gguf", str(tmp_path / name)) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model/k.pub", "model/a/k.pub", "into", "model/link", "model/out/k.pub", "through/link"],
+)
+def test_key_that_the_checkpoint_decides(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a link of the checkpoint leads out again: who writes there chooses where to."""
+    (tmp_path / "model/a").mkdir(parents=True)
+    (tmp_path / "k.pub").touch()
+    (tmp_path / "model/link").symlink_to(tmp_path / "k.pub")
+    (tmp_path / "model/a/link").symlink_to(tmp_path / "k.pub")
+    (tmp_path / "model/out").symlink_to(tmp_path)
+    (tmp_path / "into").symlink_to("model/a/k.pub")
+    (tmp_path / "through").symlink_to("model/a")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="lies inside the checkpoint model"):
+        check_keys_outside("model", ["k.pub", name])
+
+
+def test_key_beside_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/k.pub").touch()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "link.pub").symlink_to("keys/k.pub")
+    (tmp_path / "current").symlink_to("keys")
+    monkeypatch.chdir(tmp_path)
+    names = ["keys/k.pub", "link.pub", "current/k.pub", "model/../keys/k.pub", "/"]
+    check_keys_outside("model", names)
+    check_keys_outside("current/k.pub", ["current/k.pub"])  # a file: its keys may lie beside it

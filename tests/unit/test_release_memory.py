@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from _statements import OURS
 
 from pyhash import limits
-from pyhash.errors import PolicyFileError, ReadError, WriteError
+from pyhash.errors import PolicyError, PolicyFileError, ReadError, WriteError
 from pyhash.manifest import Release
 from pyhash.policy import Policy, Remembered, recall_release, remember_release
 from pyhash.policy._memory import recall, remember
@@ -53,13 +54,28 @@ def test_what_is_written(state: Path) -> None:
 
 
 def test_it_never_goes_down(state: Path) -> None:
+    """What another process accepted while this one was verifying counts as well."""
     remember(str(state), NAME, FOUND)
-    remember(str(state), NAME, Remembered(3, b"\1" * 32, FOUND.checked + 10))
-    assert recall(str(state), NAME) == replace(FOUND, checked=FOUND.checked + 10)
-    remember(str(state), NAME, Remembered(3, b"\1" * 32, FOUND.checked - 10))
-    assert recall(str(state), NAME) == replace(FOUND, checked=FOUND.checked + 10)
+    for late in (Remembered(3, b"\1" * 32, FOUND.checked), Remembered(6, None, FOUND.checked)):
+        with pytest.raises(PolicyError, match="release 7 was accepted here while it was verified"):
+            remember(str(state), NAME, late)
+    with pytest.raises(PolicyError, match="release 7 was accepted here, with another root"):
+        remember(str(state), NAME, Remembered(7, b"\1" * 32, FOUND.checked))
+    assert recall(str(state), NAME) == FOUND
     remember(str(state), NAME, Remembered(8, None, FOUND.checked))
     assert recall(str(state), NAME) == Remembered(8, None, FOUND.checked)
+
+
+def test_clock_never_goes_down(state: Path) -> None:
+    """Small steps back, each within what clocks may differ by, would reach any time in the end."""
+    remember(str(state), NAME, FOUND)
+    for back in (200, 400, 100_000):
+        remember(str(state), NAME, replace(FOUND, checked=FOUND.checked - back))
+        assert recall(str(state), NAME) == FOUND
+    remember(str(state), NAME, replace(FOUND, counter=9, checked=FOUND.checked - 200))
+    assert recall(str(state), NAME) == replace(FOUND, counter=9)
+    remember(str(state), NAME, replace(FOUND, counter=9, checked=FOUND.checked + 10))
+    assert recall(str(state), NAME) == replace(FOUND, counter=9, checked=FOUND.checked + 10)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +148,21 @@ def test_link_to_nothing_is_no_empty_memory(state: Path) -> None:
         recall(str(state), NAME)
 
 
+def test_what_cannot_be_looked_at_is_no_empty_memory(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.lstat
+
+    def refuse(path: str) -> os.stat_result:
+        if path == str(file_of(state)):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "lstat", refuse)
+    with pytest.raises(PolicyFileError, match="cannot be read: Permission denied"):
+        recall(str(state), NAME)
+
+
 def test_what_cannot_be_written_is_not_accepted(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,15 +176,20 @@ def test_what_cannot_be_written_is_not_accepted(
 
 
 def test_many_at_once(state: Path) -> None:
-    threads = [
-        threading.Thread(target=remember, args=(str(state), NAME, Remembered(number, None, number)))
-        for number in range(20)
-    ]
+    accepted: list[int] = []
+
+    def accept(number: int) -> None:
+        with suppress(PolicyError):
+            remember(str(state), NAME, Remembered(number, None, number))
+            accepted.append(number)
+
+    threads = [threading.Thread(target=accept, args=(number,)) for number in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert recall(str(state), NAME) == Remembered(19, None, 19)
+    assert 19 in accepted
 
 
 # --- what it is remembered under ------------------------------------------------------------------

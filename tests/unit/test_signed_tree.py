@@ -24,7 +24,7 @@ def opened(tmp_path: Path) -> Opened:
     (model / "a.bin").write_bytes(bytes(range(256)) * (3 * SPAN // 256))
     (model / "b.bin").write_bytes(b"")
     pyhash.sign(model, private)
-    return open_checkpoint(model, given_policy(model, None, [public], (), None))
+    return open_checkpoint(model, given_policy(model, None, [public], (), None), guarantee=None)
 
 
 def test_nodes_are_those_of_the_reference(opened: Opened) -> None:

@@ -99,6 +99,15 @@ def test_owner_by_number(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         check_trusted(str(file))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_owner_of_its_directory(file: Path) -> None:
+    """Who owns a directory can move away what lies in it, sticky or not."""
+    for mode in (0o755, 0o1755):
+        file.parent.chmod(mode)
+        os.chown(file.parent, OTHER_USER, -1)
+        both_refuse(file, f"{file.parent}: belongs to user {OTHER_USER}")
+
+
 def test_directory(tmp_path: Path) -> None:
     place = tmp_path / "state"
     place.mkdir(mode=0o700)
@@ -121,3 +130,22 @@ def test_directory_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "stat", lambda path: found)
     with pytest.raises(PolicyFileError, match=f"belongs to user {OTHER_USER}"):
         check_trusted_directory("anywhere")
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])
+def test_others_can_move_the_directory_away(tmp_path: Path, mode: int) -> None:
+    """An empty one in its place would remember nothing; where a link leads is theirs to say."""
+    around, place = tmp_path / "around", tmp_path / "place"
+    around.mkdir()
+    (around / "state").mkdir(mode=0o700)
+    place.mkdir(mode=0o700)
+    (around / "link").symlink_to(place)
+    check_trusted_directory(str(around / "state"))
+    check_trusted_directory(str(around / "link"))
+    around.chmod(mode)
+    (tmp_path / "link").symlink_to(around / "state")
+    for location in (around / "state", around / "link", tmp_path / "link"):
+        with pytest.raises(PolicyFileError, match=f"{around}: mode {mode:04o} lets others write"):
+            check_trusted_directory(str(location))
+    around.chmod(0o1777)  # as /tmp
+    check_trusted_directory(str(around / "state"))

@@ -179,6 +179,7 @@ def test_statements(vector: dict[str, Any]) -> None:
             "size": shard.size,
             "root": hex_or_none(shard.root),
             "file_digest": hex_or_none(shard.file_digest),
+            **({"verity": shard.verity.hex()} if shard.verity is not None else {}),
         }
         for shard in found.shards
     ] == expected["shards"]

@@ -16,6 +16,7 @@ from pyhash import errors, gate
 from pyhash.guarantees import CONTENT
 from pyhash.policy import Policy, Waiver
 from pyhash.signing import load_verifier
+from tests.support import authority
 
 NOW = int(time.time())
 DAY = 86_400
@@ -66,6 +67,34 @@ def test_own_statement_has_releases_too(home: Path, rules: Rules) -> None:
     release = pyhash.Release(NOW - DAY, 7)
     pyhash.sign(home / "model", home / "publisher.key", release=release, file_digests=False)
     assert pyhash.verify(home / "model", policy=rules()).manifest.release == release
+
+
+def test_certificates_time_and_revocation_of_a_policy(
+    home: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of a certificate are relative to the policy, not to where the process is."""
+    chain = authority.make_chain(home / "chain")
+    (home / "lists").mkdir()
+    pyhash.sign(home / "model", chain.signer)
+    table = (
+        "[[rule.certificate]]",
+        'root = "chain/root.pem"',
+        f'identity = "{authority.IDENTITY}"',
+        'crl = ["lists/middle", "lists/root"]',
+    )
+    (home / "lists/root").write_bytes(authority.crl(chain.root))
+    (home / "lists/middle").write_bytes(authority.crl(chain.middle))
+    monkeypatch.chdir("/")
+    policy = rules(*table)
+    assert pyhash.verify(home / "model", policy=policy).manifest.name == "model"
+    files = policy.for_checkpoint(home / "model").files
+    assert {str(home / "lists/root"), str(home / "lists/middle")} <= set(files)
+    with pytest.raises(errors.SignatureError, match="is not valid before"):
+        pyhash.verify(home / "model", policy=rules(*table, 'at = "2001-01-01T00:00:00Z"'))
+    serial = chain.leaf.certificate.serial_number
+    (home / "lists/middle").write_bytes(authority.crl(chain.middle, [serial]))
+    with pytest.raises(errors.SignatureError, match="revoked"):
+        pyhash.verify(home / "model", policy=rules(*table))
 
 
 def test_expired_is_refused_without_any_policy(home: Path) -> None:
@@ -293,3 +322,13 @@ def test_what_was_done_must_be_enough_too(home: Path, rules: Rules) -> None:
     assert pyhash.verify(home / "model", policy=enough, guarantee=weaker).guarantee == "sampled"
     with pytest.raises(errors.PolicyError, match="would be 'sampled'"):
         pyhash.verify(home / "model", policy=rules('guarantee = "content"'), guarantee=weaker)
+
+
+def test_weaker_guarantee_than_accepted_reads_nothing(home: Path, rules: Rules) -> None:
+    """It is refused before the checkpoint is looked at, and so says nothing of what is wrong."""
+    with pytest.raises(errors.PolicyError, match="the guarantee would be 'sampled'"):
+        pyhash.verify(
+            home / "nothing here",
+            policy=rules('guarantee = "content"').for_checkpoint(home / "model"),
+            guarantee=dataclasses.replace(CONTENT, name="sampled"),
+        )

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import reference
 
 from pyhash import errors, files, verity
 from pyhash.hashing import Options
@@ -30,6 +31,7 @@ SIZES = [1, 4095, 4096, 4097, 8192, 128 * 4096, 128 * 4096 + 1, (1 << 20) + 5, 1
 def test_published_vectors(tmp_path: Path, data: bytes, digest: str) -> None:
     (tmp_path / "f").write_bytes(data)
     assert hash_verity(tmp_path / "f").hex() == digest
+    assert reference.verity_digest(data).hex() == digest
 
 
 def test_fsverity_utils_agree(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The stand-in has the two public symbols, and the answer to a load format that no
 
 from __future__ import annotations
 
+import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -20,6 +21,8 @@ from safetensors.torch import save_file
 
 import pyhash
 from pyhash import errors, vllm
+from pyhash.log.note_keys import write_note_keys
+from tests.support.logs import make_log
 from tests.unit._signed import flip, write_keys
 
 
@@ -144,6 +147,37 @@ def test_nobody_is_trusted_unless_somebody_is_named(registry: Registry, model: P
             start(registry, model, **extra)
     with pytest.raises(errors.CheckError):
         start(registry, model, policy=str(model.parent / "none.toml"))
+
+
+def test_accesses_are_recorded(registry: Registry, model: Path, tmp_path: Path) -> None:
+    vllm.register()
+    log = make_log(tmp_path / "access")
+    write_note_keys(log.signer, str(tmp_path / "writer"))
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        'version = 1\n[[rule]]\nname = "*"\nkeys = ["publisher.pub"]\nrequire-log = true\n'
+    )
+    with pytest.raises(errors.PolicyError, match="every access is recorded"):
+        start(registry, model, policy=str(policy))
+    with pytest.raises(errors.UsageError, match="log-key without log"):
+        start(registry, model, policy=str(policy), **{"log-key": "x"})
+    with pytest.raises(errors.PyhashError, match=r"access\.key"):
+        start(registry, model, policy=str(policy), log=str(log.directory))
+    where = {"log": str(log.directory), "log-key": str(tmp_path / "writer.key")}
+    assert start(registry, model, policy=str(policy), **where).parameters["b"].tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    flip(model / "config.json", 0)
+    with pytest.raises(errors.VerificationError):
+        start(registry, model, policy=str(policy), **where)
+    events = [json.loads(one) for one in log.entries()]
+    assert [(one["operation"], one["outcome"]) for one in events] == [
+        ("load", "done"),
+        ("load", "refused"),
+    ]
 
 
 def test_another_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
