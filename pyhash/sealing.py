@@ -12,7 +12,6 @@ import fcntl
 import os
 import struct
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pyhash import files
@@ -123,6 +122,8 @@ def seal_listing(
             otherwise meanwhile.
         ReadError: A file cannot be opened.
     """
+    from concurrent.futures import ThreadPoolExecutor  # here: measuring is to start in no time
+
     options = options or Options()
     measured: list[tuple[bool, bytes]] = []
     with ThreadPoolExecutor(options.thread_count(), "pyhash-seal") as pool:

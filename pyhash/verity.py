@@ -11,7 +11,6 @@ import os
 import struct
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from pyhash import _native, errors, files
 from pyhash.hashing import Options, open_groups
@@ -103,6 +102,8 @@ def _hash_group(
     if count < 2:
         work()
     else:
+        from concurrent.futures import ThreadPoolExecutor  # here: who needs the sizes waits less
+
         with ThreadPoolExecutor(count, "pyhash-verity") as pool, pieces:
             for running in [pool.submit(work) for _ in range(count)]:
                 running.result()
