@@ -10,7 +10,7 @@ says what it finds; it decides nothing and checks no digest.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from pyhash import files, formats, limits
 from pyhash.errors import Finding, FormatError
@@ -84,11 +84,15 @@ WEIGHT_SUFFIXES = (".gguf", ".safetensors")  # in any case
 WEIGHT_BYTES = 1 << 20
 
 
-def check_closure(listing: files.Listing) -> list[Finding]:
+def check_closure(
+    listing: files.Listing, known: Collection[files.CheckpointFile] = ()
+) -> list[Finding]:
     """Look for everything that leads from the signed files to anything else.
 
     Args:
         listing: The checkpoint; every file of it is signed.
+        known: Files of it that led nowhere else when they were looked into earlier, under the same
+            rules and beside files of the same names; these are not looked into again.
 
     Returns:
         Findings of code ``closure``; none when all is well.
@@ -100,7 +104,7 @@ def check_closure(listing: files.Listing) -> list[Finding]:
     found: list[Finding] = []
     for file in listing.files:
         check = _check_of(file)
-        if check is None:
+        if check is None or file in known:
             continue
         with files.open_files(listing, (file,)) as (descriptor,):
             try:

@@ -38,10 +38,10 @@ start; they need different people to act.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pyhash.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DamagedRange:
     """One run of bytes that differs from what was signed.
 
@@ -57,7 +57,7 @@ class DamagedRange:
     tensors: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One thing that is wrong with one file.
 

@@ -12,10 +12,11 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pyhash import errors, limits, links
 from pyhash.errors import Finding
+from pyhash.frozen import frozen
 from pyhash.paths import decode_name, encode_path
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -28,7 +29,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """What makes a file the same file: it changes when the content is written to.
 
@@ -48,7 +49,7 @@ class Identity:
     ctime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckpointFile:
     """One regular file of a checkpoint.
 
@@ -64,7 +65,7 @@ class CheckpointFile:
     target: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing:
     """Everything below a checkpoint's directory, as it was at one time.
 

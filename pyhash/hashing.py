@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyhash import _native, errors, files, limits, locations, merkle, serial_hashing
+from pyhash.frozen import frozen
 from pyhash.paths import DEFAULT_IGNORED
 from pyhash.processors import usable_processors
 
@@ -28,7 +28,7 @@ BUSY_PROCESS_DESCRIPTORS = 256
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """How to hash; never what comes out.
 
@@ -62,7 +62,7 @@ class Options:
         return self.threads
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShardDigest:
     """What one shard hashed to.
 
@@ -79,7 +79,7 @@ class ShardDigest:
     file_digest: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckpointDigest:
     """What a checkpoint hashed to.
 

@@ -9,22 +9,27 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pyhash import closure, errors, files, hashing, paths, signing
+from pyhash import errors, files, hashing, paths, signing
 from pyhash.errors import Finding
 from pyhash.findings import raise_findings
+from pyhash.frozen import frozen
 from pyhash.locations import DOWNLOAD_METADATA, OWN_NAMES, check_keys_outside, inside, places
 from pyhash.manifest import Manifest, ShardEntry
-from pyhash.policy import Policy, PolicyFile, check_requirements, remember_release
+from pyhash.policy import Policy, check_requirements
 from pyhash.signed_bundle import inspect_signed
 from pyhash.signing import Identity
+
+if TYPE_CHECKING:
+    from pyhash.policy import PolicyFile
 
 EMPTY_DIGEST = hashlib.sha256().digest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """A checkpoint whose signature holds and whose files have the signed names and sizes.
 
@@ -61,6 +66,11 @@ class Opened:
         return sum(file.identity.size for file in self.listing.files)
 
 
+def nothing_known(_: Opened) -> tuple[files.CheckpointFile, ...]:
+    """Return no file: each must be looked into. Raises nothing."""
+    return ()
+
+
 def open_checkpoint(
     path: str | os.PathLike[str],
     policy: Policy,
@@ -71,6 +81,7 @@ def open_checkpoint(
     cosignatures: Sequence[str | os.PathLike[str]] = (),
     links_within: str | os.PathLike[str] | None = None,
     accept_historical: bool = False,
+    closed: Callable[[Opened], Collection[files.CheckpointFile]] = nothing_known,
 ) -> Opened:
     """Check the signature, list the directory, compare names and sizes, look where loaders are led.
 
@@ -85,6 +96,7 @@ def open_checkpoint(
         cosignatures: Further bundles over the same statement; every one of them must hold.
         links_within: A directory that links to files may lead into; None: links are refused.
         accept_historical: Also read bundles that model-signing wrote before version 1.1.
+        closed: Tells after step 3 which files are known to lead to no other file.
 
     Returns:
         What was found out.
@@ -120,8 +132,7 @@ def open_checkpoint(
     )
     manifest = _with_empty_files(signed.manifest, listing)
     raise_findings(compare_listing(manifest, listing))
-    doubts = tuple(closure.check_closure(listing))  # 4
-    return Opened(
+    opened = Opened(
         location=os.fspath(path),
         policy=policy,
         manifest=manifest,
@@ -131,8 +142,18 @@ def open_checkpoint(
         ignored=ignored,
         own=own,
         tree_path=tree_path,
-        doubts=doubts,
+        doubts=(),
     )
+    return replace(opened, doubts=_doubts(listing, frozenset(closed(opened))))  # 4
+
+
+def _doubts(listing: files.Listing, known: frozenset[files.CheckpointFile]) -> tuple[Finding, ...]:
+    """What leads from the signed files to others, but for files of which it is known."""
+    if known.issuperset(listing.files):
+        return ()
+    from pyhash import closure  # here, as it knows every format
+
+    return tuple(closure.check_closure(listing, known))
 
 
 def accept(opened: Opened, guarantee: str) -> None:
@@ -147,7 +168,10 @@ def accept(opened: Opened, guarantee: str) -> None:
         CheckError: The policy's memory cannot be read or written; then nothing was accepted.
     """
     opened.policy.check_guarantee(guarantee)
-    remember_release(opened.policy, opened.location, opened.manifest, int(time.time()))
+    if opened.policy.state is not None:
+        from pyhash.policy import remember_release  # here, as most policies have no memory
+
+        remember_release(opened.policy, opened.location, opened.manifest, int(time.time()))
 
 
 def given_policy(
@@ -170,7 +194,7 @@ def given_policy(
         return Policy.from_key_files(keys, ignore=ignore, root=root)
     if keys or ignore or root is not None:
         raise errors.UsageError("give a policy, or keys, ignored paths and a root, not both")
-    return policy.for_checkpoint(path) if isinstance(policy, PolicyFile) else policy
+    return policy if isinstance(policy, Policy) else policy.for_checkpoint(path)
 
 
 def check_ignored(ignore: Sequence[str]) -> None:

@@ -8,13 +8,18 @@ take turns, and be stopped together when the quota is spent.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
-OWN_CGROUPS = Path("/proc/self/cgroup")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CGROUP_ROOT = "/sys/fs/cgroup"
+OWN_CGROUPS = "/proc/self/cgroup"
 
 
-def usable_processors(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUPS) -> int:
+def usable_processors(
+    root: str | os.PathLike[str] = CGROUP_ROOT, own: str | os.PathLike[str] = OWN_CGROUPS
+) -> int:
     """Return the number of threads that can run at once, at least 1.
 
     Args:
@@ -25,8 +30,10 @@ def usable_processors(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUPS) -> int:
         Processors of the cpuset, or fewer where a quota of this cgroup or one above it says so.
         Files that are missing or make no sense limit nothing. Raises nothing.
     """
+    from pathlib import Path  # here, as not every start comes so far
+
     found = len(os.sched_getaffinity(0))
-    for directory in _cgroups(root, own):
+    for directory in _cgroups(Path(root), Path(own)):
         quota = _quota(directory)
         if quota is not None:
             found = min(found, max(1, round(quota)))

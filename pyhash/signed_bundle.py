@@ -8,15 +8,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pyhash import errors, files, limits, signing
+from pyhash.frozen import frozen
 from pyhash.manifest import Manifest, load_statement
-from pyhash.policy import Policy, Requirement, check_requirements, judge, recall_release
+from pyhash.policy import Policy, Requirement, check_requirements, judge
 from pyhash.signing import Identity
 
+if TYPE_CHECKING:
+    from pyhash.policy import Remembered
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Signed:
     """What trusted signers signed, before anything is decided about it.
 
@@ -162,10 +166,18 @@ def inspect_bundle(
         manifest,
         len(independent),
         now=int(time.time()),
-        remembered=recall_release(policy, os.fspath(location)),
+        remembered=_remembered(policy, os.fspath(location)),
     )
     hint = verified.signer.fingerprint
     return Signed(manifest, verified.payload, hint, independent, requirements)
+
+
+def _remembered(policy: Policy, location: str) -> Remembered | None:
+    if policy.state is None:
+        return None
+    from pyhash.policy import recall_release
+
+    return recall_release(policy, location)
 
 
 def read_bundle(bundle_path: str, *, accept_historical: bool = False) -> signing.Bundle:

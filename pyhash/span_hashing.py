@@ -7,13 +7,13 @@ The nodes of chosen runs come back; what they should be is for the caller to kno
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pyhash import _native, errors, files, hashing
+from pyhash.frozen import frozen
 from pyhash.merkle import SPAN_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """Consecutive spans of one file.
 

@@ -16,15 +16,18 @@ import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pyhash import errors, files, hashing
 from pyhash.findings import raise_findings
 from pyhash.guarantees import CONTENT, Guarantee
 from pyhash.manifest import Manifest
 from pyhash.opening import accept, given_policy, open_checkpoint
-from pyhash.policy import Policy, PolicyFile
+from pyhash.policy import Policy
 from pyhash.signing import Identity
+
+if TYPE_CHECKING:
+    from pyhash.policy import PolicyFile
 
 _SEAL = object()
 
@@ -152,6 +155,7 @@ def verify(
         cosignatures=cosignatures,
         links_within=links_within,
         accept_historical=accept_historical,
+        closed=guarantee.closed,
     )
     compared = guarantee.compare(opened, options or hashing.Options())  # 5, 6, 7
     raise_findings(compared.findings)

@@ -18,7 +18,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pyhash"
 # Lowest first. A module imports from lower rows and from its own package, never sideways.
 ROWS: tuple[tuple[str, ...], ...] = (
     # L0
-    ("errors", "limits"),
+    ("frozen", "limits"),
+    ("errors",),
     ("digest_list", "findings", "processors"),
     # L1
     ("_native", "strict_json"),
@@ -38,7 +39,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     # L5
     ("policy",),
     # L6
-    ("closure", "damage", "signed_tree"),
+    ("closure", "closure_rules", "damage", "signed_tree"),
     ("signed_bundle", "history"),
     ("opening",),
     ("receipts",),

@@ -12,12 +12,12 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyhash import errors
 from pyhash._native._engine import ffi, lib
 from pyhash._native._statuses import check, raise_status
+from pyhash.frozen import frozen
 
 DIGEST_BYTES = 32
 CHUNK_BYTES = 65_536
@@ -55,7 +55,7 @@ CALIBRATION_MESSAGES, CALIBRATION_BYTES, CALIBRATION_ROUNDS = 16, 8192, 5
 Progress = Callable[[int], None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kernel:
     """One kernel of the engine.
 
@@ -70,7 +70,7 @@ class Kernel:
     supported: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Range:
     """One run of bytes to hash.
 
@@ -91,7 +91,7 @@ class Range:
     into: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RangeDigest:
     """What the engine computed for one range.
 

@@ -7,13 +7,14 @@ How an answer is shown is ``report``'s business.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 import click
 
 from pyhash import errors
 from pyhash.errors import Finding
+from pyhash.frozen import frozen
 
 EXIT_CODES = {
     "verified": 0,
@@ -31,7 +32,7 @@ EXIT_CODES = {
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What a command came to.
 

@@ -53,12 +53,13 @@ def command(
     and tree files are compared, and files are hashed only where there are none; whether files are
     what is signed is for verify to find out. Exit code 0: compared, whatever was found.
     """
-    from pyhash.difference import compare, render_page
+    from pyhash.difference import compare
 
     with settings.hashing_options() as options:
         found = compare(before, after, keys=keys, rehash=rehash, options=options)
     if html is not None:
         from pyhash.atomic import write_file
+        from pyhash.difference import render_page
 
         write_file(html, render_page(found).encode("utf-8", "backslashreplace"))
     note = "; ".join((*_doubts(found), *found.notes))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pyhash.cli.command import PATH
 from pyhash.errors import UsageError
+from pyhash.frozen import frozen
 
 if TYPE_CHECKING:
     from pyhash.guarantees import Guarantee
@@ -29,7 +30,7 @@ USER_RECEIPTS = ".local/state/pyhash/receipts"  # below the home directory
 STARTABLE = ("receipt", "sampled", "content", "kernel")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comparison:
     """What the options say.
 

@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
 
 from pyhash.cli.command import PATH
 from pyhash.errors import UsageError
+from pyhash.frozen import frozen
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IdentityOptions:
     """What those options say.
 
@@ -60,7 +61,9 @@ def identity_options(function: F) -> F:
 
 def take_identities(parameters: dict[str, Any]) -> IdentityOptions:
     """Take the values of ``identity_options`` out of a command's parameters. Raises nothing."""
-    return IdentityOptions(**{name: parameters.pop(name) for name in IdentityOptions.__slots__})
+    return IdentityOptions(
+        **{one.name: parameters.pop(one.name) for one in fields(IdentityOptions)}
+    )
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (

@@ -7,16 +7,17 @@ What a format looks like is its own file's business, in ``formats``.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pyhash.cli import formats, output
 from pyhash.cli.answer import Answer
 from pyhash.cli.formats.text import headline, refusal_lines
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import printable
+from pyhash.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """An answer, and how it is to be shown.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +17,7 @@ from pyhash import errors
 from pyhash.cli import formats, output
 from pyhash.cli.output import write_stderr
 from pyhash.cli.progress import progress_bar
+from pyhash.frozen import frozen
 
 if TYPE_CHECKING:
     from pyhash.hashing import Options
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 READERS = ("auto", "mmap", "buffered", "direct")  # as _native.READERS, which would load the engine
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What the common options say.
 
@@ -50,16 +50,22 @@ class Settings:
         Raises:
             UsageError: There is no such kernel.
         """
-        from pyhash import _native
         from pyhash.hashing import Options
 
-        names = [kernel.name for kernel in _native.kernels()]
-        if self.kernel is not None and self.kernel not in names:
-            raise errors.UsageError(f"no kernel {self.kernel!r}; there are {', '.join(names)}")
+        if self.kernel is not None:
+            _check_kernel(self.kernel)
         shown = not self.quiet and output.is_terminal(sys.stderr)
         with progress_bar(shown=shown) as progress:
             note = None if self.quiet else _note
             yield Options(self.threads, self.reader, self.kernel, progress, note)
+
+
+def _check_kernel(name: str) -> None:
+    from pyhash import _native  # here, as not every command needs the engine
+
+    names = [kernel.name for kernel in _native.kernels()]
+    if name not in names:
+        raise errors.UsageError(f"no kernel {name!r}; there are {', '.join(names)}")
 
 
 def _note(text: str) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -24,6 +24,7 @@ from pyhash.cli.identity_options import (
     trusted_references,
 )
 from pyhash.errors import UsageError
+from pyhash.frozen import frozen
 
 if TYPE_CHECKING:
     from pyhash.policy import Policy
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trust:
     """What those options say.
 
@@ -83,7 +84,6 @@ class Trust:
             PolicyFileError, KeyFileError: The policy or a key cannot be used.
         """
         from pyhash.opening import given_policy
-        from pyhash.policy import PolicyFile
 
         self.check_given()
         if self.policy is None:
@@ -91,6 +91,8 @@ class Trust:
             return given_policy(model, None, trusted, self.ignore, self.root).located(
                 "", self.state
             )
+        from pyhash.policy import PolicyFile
+
         return PolicyFile.read(self.policy).for_checkpoint(model, self.state)
 
     def files(self) -> dict[str, Any]:
@@ -153,5 +155,5 @@ def publisher_options(function: F) -> F:
 def take_trust(parameters: dict[str, Any]) -> Trust:
     """Take the values of either out of a command's parameters. Raises nothing."""
     identities = take_identities(parameters)
-    plain = [name for name in Trust.__slots__ if name != "identities"]
+    plain = [one.name for one in fields(Trust) if one.name != "identities"]
     return Trust(**{name: parameters.pop(name, None) for name in plain}, identities=identities)

@@ -5,6 +5,11 @@ Trees are compared from the root down, so that the time goes by what differs. No
 a checkpoint: a bundle's signature is checked where keys are given, and said not to be otherwise.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from pyhash.difference._compare import compare
 from pyhash.difference._model import (
     Difference,
@@ -12,7 +17,9 @@ from pyhash.difference._model import (
     SideSummary,
     TensorDifference,
 )
-from pyhash.difference._page import render_page
+
+if TYPE_CHECKING:
+    from pyhash.difference._page import render_page
 
 __all__ = [
     "Difference",
@@ -22,3 +29,16 @@ __all__ = [
     "compare",
     "render_page",
 ]
+
+# name -> module here that has it
+_LATER = {"render_page": "_page"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of ``_LATER`` when it is first used: most processes use none."""
+    home = _LATER.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

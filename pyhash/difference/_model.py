@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyhash.errors import DamagedRange
+from pyhash.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SideSummary:
     """One of the two things that were compared.
 
@@ -31,7 +30,7 @@ class SideSummary:
     size: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TensorDifference:
     """One tensor that is not the same on both sides.
 
@@ -46,7 +45,7 @@ class TensorDifference:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileDifference:
     """One file that is not the same on both sides.
 
@@ -79,7 +78,7 @@ class FileDifference:
         return sum(one.end - one.start for one in self.ranges)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """What differs between two sides.
 

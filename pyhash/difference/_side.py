@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pyhash import errors, files, formats, hashing, limits, signing, tree_file
 from pyhash.difference._model import SideSummary
 from pyhash.formats import Layout
+from pyhash.frozen import frozen
 from pyhash.locations import BUNDLE_SUFFIX, TREE_SUFFIX, places
 from pyhash.manifest import Manifest, ShardEntry, build_manifest, load_statement
 from pyhash.merkle import shard_root
@@ -19,7 +20,7 @@ from pyhash.signed_tree import load_signed_nodes
 from pyhash.signing import Verifier
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """How to find out about both sides.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from pyhash.errors import FormatError
+from pyhash.frozen import frozen
 from pyhash.limits import MAX_SHARD_BYTES
 from pyhash.strict_json import show
 
@@ -40,7 +41,7 @@ class TensorRange:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """Where everything lies in one file.
 

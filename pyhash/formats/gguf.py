@@ -8,8 +8,6 @@ Tensor data is never read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyhash.errors import FormatError, LimitError
 from pyhash.formats._base import (
     Layout,
@@ -20,6 +18,7 @@ from pyhash.formats._base import (
     count_elements,
 )
 from pyhash.formats._cursor import Cursor
+from pyhash.frozen import frozen
 from pyhash.limits import (
     MAX_GGUF_ARRAY_DEPTH,
     MAX_GGUF_ARRAY_ITEMS,
@@ -102,7 +101,7 @@ _GGML_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _TensorInfo:
     """One tensor as the header has it; ``offset`` counts from the start of the data."""
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.guarantees.content import CONTENT
-from pyhash.guarantees.once import once
-from pyhash.guarantees.only import only
-from pyhash.guarantees.receipt import by_receipt, recorded
 
 if TYPE_CHECKING:
+    from pyhash.guarantees._once import once
+    from pyhash.guarantees._only import only
     from pyhash.guarantees.kernel import KERNEL
+    from pyhash.guarantees.receipt import by_receipt, recorded
     from pyhash.guarantees.resumed import resume
     from pyhash.guarantees.sampled import sample
 
@@ -37,7 +37,15 @@ __all__ = [
 ]
 
 # name -> module here that has it
-_LATER = {"KERNEL": "kernel", "resume": "resumed", "sample": "sampled"}
+_LATER = {
+    "KERNEL": "kernel",
+    "by_receipt": "receipt",
+    "once": "_once",
+    "only": "_only",
+    "recorded": "receipt",
+    "resume": "resumed",
+    "sample": "sampled",
+}
 
 # Weakest first: a policy's least guarantee is compared by this order.
 MEANINGS = {
@@ -56,10 +64,14 @@ def is_at_least(name: str, least: str) -> bool:
 
 
 def __getattr__(name: str) -> object:
-    """Import a name of ``_LATER`` when it is first used: most processes use none."""
+    """Import a name of ``_LATER`` when it is first used: most processes use one at most."""
     home = _LATER.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 
 from pyhash.errors import Finding
+from pyhash.files import CheckpointFile
+from pyhash.frozen import frozen
 from pyhash.hashing import Options
-from pyhash.opening import Opened
+from pyhash.opening import Opened, nothing_known
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compared:
     """What comparing bytes came to.
 
@@ -31,7 +32,7 @@ class Compared:
     guarantee: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Guarantee:
     """One way to compare, and the name under which every report says that it was this one.
 
@@ -39,7 +40,10 @@ class Guarantee:
         name: A key of ``MEANINGS``.
         compare: Steps 5 to 7 for an opened checkpoint. It raises ChangedWhileReadError, or a
             CheckError when it cannot find out; it never does less than its name says.
+        closed: Of a checkpoint after step 3, the files that are known to lead to no other file, so
+            that step 4 does not look into them again. Nothing is known unless a guarantee says so.
     """
 
     name: str
     compare: Callable[[Opened, Options], Compared]
+    closed: Callable[[Opened], Collection[CheckpointFile]] = nothing_known

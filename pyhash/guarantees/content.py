@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pyhash import damage, errors, files, hashing
+from pyhash import errors, files, hashing
 from pyhash.errors import Finding
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.manifest import ShardEntry, SignedRange
 from pyhash.opening import Opened
-from pyhash.signed_tree import load_signed_nodes
 
 
 def compare(opened: Opened, options: hashing.Options) -> Compared:
@@ -104,12 +103,18 @@ def compare_shards(
         if _expected(shards[index]) is None
         or _expected(shards[index]) != _actual(shards[index], digest)
     ]
-    nodes = load_signed_nodes(opened.manifest, opened.tree_path) if wrong else ()
+    nodes = _signed_nodes(opened) if wrong else ()
     found = [  # 7
         describe_damage(opened, index, digest, nodes[index] if nodes else b"")
         for index, digest in wrong
     ]
     return found, sum(digest.size for digest in digests)
+
+
+def _signed_nodes(opened: Opened) -> tuple[memoryview, ...]:
+    from pyhash.signed_tree import load_signed_nodes
+
+    return load_signed_nodes(opened.manifest, opened.tree_path)
 
 
 def doubts_about(opened: Opened, wrong: Sequence[Finding]) -> list[Finding]:
@@ -164,6 +169,8 @@ def describe_damage(
     shard, file = opened.manifest.shards[index], opened.listing.files[index]
     ranges: tuple[errors.DamagedRange, ...] = ()
     if shard.root is not None and signed_nodes:
+        from pyhash import damage
+
         ranges = damage.damaged_ranges(shard.root, signed_nodes, digest.span_nodes, digest.size)
     ranges = named_ranges(opened, index, ranges)
     expected, actual = _expected(shard) or b"", _actual(shard, digest) or b""
@@ -177,6 +184,8 @@ def named_ranges(
 
     Raises nothing: the answer is "no" already, and a failure only costs it the names.
     """
+    from pyhash import damage  # here, as it knows every format, and mostly there is none
+
     file = opened.listing.files[index]
     try:
         with files.open_files(opened.listing, (file,)) as (descriptor,):

@@ -6,10 +6,12 @@ docs/receipts.md. Also what writes such a receipt, behind a pass over every byte
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from pyhash import hashing
 from pyhash.errors import ReceiptError, UsageError
+from pyhash.files import CheckpointFile
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.guarantees.content import compare_shards, doubts_about
 from pyhash.opening import Opened
@@ -58,13 +60,37 @@ def by_receipt(store: Store, *, rehash: bool = False) -> Guarantee:
             raise _not_covered(opened, binding, reason, changed)
         return _compare_changed(opened, options, receipt, reason, changed)
 
-    return Guarantee("receipt", compare)
+    return Guarantee("receipt", compare, closed_by_receipt(store))
+
+
+def closed_by_receipt(store: Store) -> Callable[[Opened], tuple[CheckpointFile, ...]]:
+    """Return what tells the files that a receipt knows to lead to no other file.
+
+    The content of such a file is that of the earlier pass, the names beside it are those of the
+    same manifest, and the rules are the same: so the answer is, too.
+
+    Args:
+        store: Where the receipts of this host are.
+
+    Returns:
+        For ``Guarantee.closed``. It raises as ``by_receipt`` does for a receipt that is not
+        authentic.
+    """
+
+    def closed(opened: Opened) -> tuple[CheckpointFile, ...]:
+        binding = bind(opened.location, opened.manifest, opened.key_hint)
+        receipt = read_receipt(store, binding.location)
+        if receipt is None or receipt.binding.difference(binding) or not receipt.has_closure():
+            return ()
+        return tuple(file for file in opened.listing.files if receipt.is_covered(file))
+
+    return closed
 
 
 def recorded(guarantee: Guarantee, store: Store) -> Guarantee:
     """Return the same guarantee; where all is as signed, it leaves a receipt behind.
 
-    Files are written back, and given the time to settle, before the first byte is hashed: see
+    Files are written back, and given the time to settle, before the first byte is looked at: see
     ``receipts``.
 
     Args:
@@ -93,7 +119,13 @@ def recorded(guarantee: Guarantee, store: Store) -> Guarantee:
         details = (("receipt", path), ("not_in_receipt", list(left_out)))
         return replace(compared, details=(*compared.details, *details))
 
-    return Guarantee(guarantee.name, compare)
+    def closed(opened: Opened) -> Collection[CheckpointFile]:
+        # A receipt speaks of step 4 too, so that no store may go unseen between it and the hashing.
+        flush_files(opened.listing)
+        settle(opened.listing)
+        return guarantee.closed(opened)
+
+    return Guarantee(guarantee.name, compare, closed)
 
 
 def _compare_changed(

@@ -18,7 +18,6 @@ from pyhash.manifest._model import (
 from pyhash.manifest._serialization import load_digest
 from pyhash.strict_json import JsonValue, expect_array, expect_fields, expect_string, show
 
-OLD_PREDICATE_TYPE = "https://model_signing/Digests/v0.1"
 NAME = "a checkpoint signed by model-signing 0.2"  # which recorded none
 _SINGLE_FILE = "."
 # The remark. Another one would say that what is called sha256 is something else.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from pyhash import limits
 from pyhash.errors import FormatError, LimitError
+from pyhash.frozen import frozen
 from pyhash.manifest._release import Release
 from pyhash.merkle import checkpoint_root
 from pyhash.paths import check_ignored_path, check_listing, check_path, check_text
@@ -20,13 +21,14 @@ from pyhash.strict_json import show
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 OMS_PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+OLD_PREDICATE_TYPE = "https://model_signing/Digests/v0.1"  # of model-signing 0.2
 PYHASH_PREDICATE_TYPE = "https://pyhash-checkpoint.org/statement/v1"
 FORMAT_NAME = "pyhash-v1"  # key of our annotation and of our subject digest
 VERITY_NAME = "pyhash-verity"  # key of the annotation that has an fs-verity digest
 DIGEST_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedRange:
     """A digest of a run of bytes, as other OMS tools sign them instead of a plain SHA-256.
 
@@ -43,7 +45,7 @@ class SignedRange:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShardEntry:
     """One signed file.
 
@@ -66,7 +68,7 @@ class ShardEntry:
     verity: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """What a signature says about a checkpoint. ``build_manifest`` and ``load_statement`` make it.
 

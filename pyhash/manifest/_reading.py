@@ -7,9 +7,9 @@ Hand ``load_statement`` only the payload of a ``VerifiedPayload``: nothing here 
 from __future__ import annotations
 
 from pyhash import limits
-from pyhash.manifest._historical import OLD_PREDICATE_TYPE, load_old_statement
 from pyhash.manifest._model import (
     FORMAT_NAME,
+    OLD_PREDICATE_TYPE,
     OMS_PREDICATE_TYPE,
     PYHASH_PREDICATE_TYPE,
     STATEMENT_TYPE,
@@ -69,6 +69,8 @@ def load_statement(payload: bytes, *, path: str, accept_historical: bool = False
     )
     _expect_word(statement["_type"], STATEMENT_TYPE, "_type", path)
     if accept_historical and statement["predicateType"] == OLD_PREDICATE_TYPE:
+        from pyhash.manifest._historical import load_old_statement
+
         return load_old_statement(statement, path)
     predicate_type = _load_predicate_type(statement["predicateType"], path)
     oms = predicate_type == OMS_PREDICATE_TYPE

@@ -8,12 +8,11 @@ Nothing here knows what time it is, or which release is wanted.
 from __future__ import annotations
 
 import re
-from calendar import timegm
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pyhash import limits
 from pyhash.errors import FormatError
+from pyhash.frozen import frozen
 from pyhash.paths import check_text
 from pyhash.strict_json import (
     JsonValue,
@@ -26,12 +25,12 @@ from pyhash.strict_json import (
 
 RELEASE_KEY = "pyhash-release"
 _WHERE = f"the subject's annotation {RELEASE_KEY}"
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last one that four digits can spell
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Release:
     """What a publisher signs about a release beside its bytes. Immutable, thread-safe.
 
@@ -144,13 +143,16 @@ def parse_time(text: str, path: str) -> int:
         FormatError: Another spelling, a day that does not exist, or one before 1970.
     """
     try:
-        if _TIME.fullmatch(text) is None:
+        found = _TIME.fullmatch(text)
+        if found is None:
             raise ValueError
-        seconds = timegm(datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC).timetuple())
+        year, month, day, hour, minute, second = map(int, found.groups())
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         raise FormatError(
             f"{path}: {show(text)} is no time like 2026-11-25T08:30:00Z", path
         ) from None
+    seconds = int(moment.timestamp())
     if seconds < 0:
         raise FormatError(f"{path}: {show(text)} is before 1970", path)
     return seconds

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from pyhash import limits
+from pyhash.frozen import frozen
 from pyhash.manifest._model import FORMAT_NAME, ShardEntry, SignedRange, format_error
 from pyhash.strict_json import (
     JsonValue,
@@ -33,7 +33,7 @@ _HEX = re.compile(r"[0-9a-f]*")
 _RANGE_NAME = re.compile(r"(.+):(0|[1-9][0-9]{0,15}):([1-9][0-9]{0,15})", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Serialization:
     """How a statement was made.
 

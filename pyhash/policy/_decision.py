@@ -7,19 +7,22 @@ The same list refuses (``check_requirements``) and explains (``pyhash policy che
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pyhash.errors import PolicyError
+from pyhash.frozen import frozen
 from pyhash.manifest import Manifest, Release, format_time
 from pyhash.merkle import format_root
-from pyhash.policy._memory import Remembered
 from pyhash.policy._model import Policy
+
+if TYPE_CHECKING:
+    from pyhash.policy._memory import Remembered
 
 # Clocks of publishers and verifiers differ; more than this is no difference but a wrong clock.
 CLOCK_SKEW_SECONDS = 300
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Requirement:
     """One thing that must hold.
 

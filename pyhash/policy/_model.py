@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyhash import limits
 from pyhash.errors import FormatError, PolicyError, UsageError
+from pyhash.frozen import frozen
 from pyhash.merkle import DIGEST_BYTES, parse_root
 from pyhash.paths import check_ignored_path
 from pyhash.policy._signers import count_signers
@@ -29,7 +30,7 @@ GUARANTEES = ("receipt", "sampled", "content", "kernel", "loaded")
 _SEAL = object()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """What a verification is held against. Immutable, thread-safe.
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
-from pathlib import Path
 
 from pyhash.errors import FormatError, ReceiptError
 from pyhash.files import Identity
+from pyhash.frozen import frozen
 from pyhash.manifest import Manifest
 from pyhash.strict_json import JsonValue, expect_fields, expect_string, show
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 FIELDS = ("location", "manifest", "signer", "boot_id")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binding:
     """What a record speaks about; a record with another one says nothing here.
 
@@ -72,7 +71,7 @@ def bind(location: str, manifest: Manifest, signer: str) -> Binding:
     return Binding(resolved, said.hexdigest(), signer, boot_id())
 
 
-def boot_id(path: Path = BOOT_ID) -> str:
+def boot_id(path: str | os.PathLike[str] = BOOT_ID) -> str:
     """Return the kernel's identifier of this boot.
 
     Args:
@@ -82,7 +81,8 @@ def boot_id(path: Path = BOOT_ID) -> str:
         ReceiptError: It does not.
     """
     try:
-        found = path.read_text(encoding="ascii").strip()
+        with open(path, "rb") as file:
+            found = file.read().decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ReceiptError(
             f"{path}: cannot be read, so that no receipt can be bound to this boot", str(path)

@@ -10,11 +10,12 @@ import hmac
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pyhash import atomic, limits
+from pyhash.closure_rules import rules_name
 from pyhash.errors import FormatError, ReceiptError
 from pyhash.files import CheckpointFile, Identity
+from pyhash.frozen import frozen
 from pyhash.receipts._binding import (
     Binding,
     dump_binding,
@@ -30,7 +31,7 @@ PURPOSE = b"pyhash-receipt-v1"
 SUFFIX = "receipt"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receipt:
     """What was verified once.
 
@@ -38,11 +39,14 @@ class Receipt:
         binding: What it speaks about.
         written: When, as text for people: seconds and UTC.
         identities: Path inside the checkpoint -> the file that had the signed content.
+        closure_rules: Name of the rules under which the files led to no other file; None: not
+            known.
     """
 
     binding: Binding
     written: str
     identities: Mapping[str, Identity]
+    closure_rules: str | None = None
 
     def is_covered(self, file: CheckpointFile) -> bool:
         """Whether this very file was verified, and nothing was written to it since.
@@ -54,6 +58,14 @@ class Receipt:
             True where every part of its identity is the same. Raises nothing.
         """
         return self.identities.get(file.path) == file.identity
+
+    def has_closure(self) -> bool:
+        """Whether the verified files were found to lead to no other by the rules of this process.
+
+        A receipt is written only where that was found of every file, beside files of these names.
+        Raises nothing.
+        """
+        return self.closure_rules is not None and self.closure_rules == rules_name()
 
 
 def record(
@@ -79,6 +91,7 @@ def record(
         "receipt": "1",
         "binding": dump_binding(binding),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began_ns / 1e9)),
+        "closure_rules": rules_name(),
         "files": {path: dump_identity(one.identity) for path, one in settled.items()},
     }
     line = json.dumps(value, separators=(",", ":")).encode("ascii")
@@ -116,12 +129,15 @@ def read_receipt(store: Store, location: str) -> Receipt | None:
         "the receipt",
         path,
         required=("receipt", "binding", "written", "files"),
+        optional=("closure_rules",),  # receipts of the first version have none
     )
     if fields["receipt"] != "1":
         raise FormatError(f"{path}: a receipt of another version", path)
     listed = expect_object(fields["files"], "files", path)
+    rules = fields.get("closure_rules")
     return Receipt(
         load_binding(fields["binding"], path),
         expect_string(fields["written"], "written", path),
         {name: load_identity(value, path) for name, value in listed.items()},
+        None if rules is None else expect_string(rules, "closure_rules", path),
     )

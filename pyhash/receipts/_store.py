@@ -11,19 +11,19 @@ import fcntl
 import hashlib
 import hmac
 import os
-import secrets
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pyhash import atomic
 from pyhash.errors import LimitError, ReceiptError
+from pyhash.frozen import frozen
 
 KEY_NAME = "host.key"
 KEY_BYTES = 32
 OTHERS = 0o077  # permission bits that nobody but the owner may have
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Store:
     """An open place for records. Immutable, thread-safe; never shows its key in ``repr``.
 
@@ -105,7 +105,7 @@ def _load_key(directory: str, *, create: bool) -> bytes:
     path = os.path.join(directory, KEY_NAME)
     key = _read_private(path, KEY_BYTES)
     if key is None and create:
-        key = secrets.token_bytes(KEY_BYTES)
+        key = os.urandom(KEY_BYTES)
         atomic.write_file(path, key, mode=0o600)
     if key is None:
         raise ReceiptError(

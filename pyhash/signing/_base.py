@@ -7,9 +7,9 @@ No key handling, no file formats: those sit in one file for each method.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from pyhash.frozen import frozen
 from pyhash.signing.dsse import Envelope
 
 KEY, CERTIFICATE, SIGSTORE = "key", "certificate", "sigstore"
@@ -18,7 +18,7 @@ KEY, CERTIFICATE, SIGSTORE = "key", "certificate", "sigstore"
 AskSecret: TypeAlias = Callable[[str], bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Material:
     """What a bundle says, beside the signature, about who signed. Nothing of it is trusted.
 
@@ -35,7 +35,7 @@ class Material:
     document: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """Who signed, once that is proven. What policies compare and reports show.
 
@@ -56,7 +56,7 @@ class Identity:
     issuer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sealed:
     """What a signer makes of a payload.
 
@@ -114,7 +114,7 @@ class Verifier(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SigningMethod:
     """One line of the table in ``pyhash.signing``.
 

@@ -8,10 +8,10 @@ payload: what it says is for ``manifest``, and only after ``verify_envelope``.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from pyhash import limits
 from pyhash.errors import FormatError, LimitError
+from pyhash.frozen import frozen
 from pyhash.signing._base import Material
 from pyhash.signing.base64_text import decode_base64, encode_base64
 from pyhash.signing.dsse import Envelope
@@ -31,7 +31,7 @@ MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _OLD_MEDIA_TYPE = "application/vnd.dev.sigstore.bundle+json;version="
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bundle:
     """A signature file that has been read and not yet checked.
 

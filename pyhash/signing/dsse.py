@@ -7,12 +7,12 @@ writes the file, the signing methods make the signatures. Lengths are counted in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pyhash.frozen import frozen
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Envelope:
     """A payload with signatures that nobody has checked yet.
 

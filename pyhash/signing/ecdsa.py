@@ -12,14 +12,16 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pyhash import limits
 from pyhash.errors import KeyFileError, SignatureError, UsageError
+from pyhash.frozen import frozen
 from pyhash.signing._base import KEY, AskSecret, Identity, Material, Sealed, SigningMethod
 from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope, pae
 from pyhash.signing.pem_files import pem_labels, read_key_file, remove_file, write_new_file
+from pyhash.signing.plain_key import algorithm_to_verify, load_plain_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,7 +36,7 @@ _ENCRYPTED_LABEL = b"ENCRYPTED PRIVATE KEY"  # PKCS #8; its key derivation is a 
 _OLD_ENCRYPTION = b"Proc-Type: 4,ENCRYPTED"  # one round of MD5: guessed at billions per second
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublicKey:
     """A key that checks signatures. Immutable, thread-safe; equal when the PEM text is equal.
 
@@ -77,14 +79,15 @@ class PublicKey:
         from cryptography.exceptions import InvalidSignature
 
         try:
-            self._key.verify(signature, message, _algorithm("P-256" if with_sha256 else self.curve))
+            algorithm = algorithm_to_verify("P-256" if with_sha256 else self.curve)
+            self._key.verify(signature, message, algorithm)
         except InvalidSignature:
             raise SignatureError(
                 f"the signature is not one that the {self.curve} key {self.hint} made"
             ) from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PrivateKey:
     """A key that signs. Immutable, thread-safe; never shows its secret in ``repr``.
 
@@ -152,15 +155,22 @@ def load_public_key(path: str | os.PathLike[str]) -> PublicKey:
         KeyFileError: The file cannot be read, holds something else (a private key, a
             certificate, two keys), or a key that is not ECDSA on one of ``CURVES``.
     """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
     name = os.fspath(path)
     pem = read_key_file(name, private=False)
     labels = pem_labels(pem)
     if labels != [_PUBLIC_LABEL]:
         raise KeyFileError(f"{name}: {_not_a_public_key(labels)}", name)
+    plain = load_plain_key(pem)
+    if plain is not None:
+        return _named(plain, pem, name)
+    return _load_any_public_key(pem, name)
+
+
+def _load_any_public_key(pem: bytes, name: str) -> PublicKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -283,13 +293,17 @@ def public_key(key: ec.EllipticCurvePublicKey, name: str | None = None) -> Publi
     """
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+    return _named(key, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), name)
+
+
+def _named(key: ec.EllipticCurvePublicKey, pem: bytes, name: str | None) -> PublicKey:
+    """Wrap a key, given its text as well."""
     curve = _CURVE_BY_SEC_NAME.get(key.curve.name)
     where = "" if name is None else f"{name}: "
     if curve is None:
         raise KeyFileError(
             f"{where}the curve is {key.curve.name}; only {', '.join(CURVES)} are taken", name
         )
-    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return PublicKey(pem, curve, hashlib.sha256(pem).hexdigest(), key)
 
 

@@ -7,9 +7,9 @@ Only this module makes a ``VerifiedPayload``. It never looks into the payload.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pyhash.errors import FormatError, SignatureError, UsageError
+from pyhash.frozen import frozen
 from pyhash.signing._base import CERTIFICATE, KEY, SIGSTORE, Identity, Signer, Verifier
 from pyhash.signing.bundle import Bundle
 from pyhash.signing.dsse import PAYLOAD_TYPE, Envelope
@@ -22,7 +22,7 @@ _SIGNED_BY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerifiedPayload:
     """Bytes over which somebody trusted has made a valid signature.
 

@@ -262,7 +262,7 @@ def test_eight_processes_hash_once(signed: Signed) -> None:
 LEADER = """
 import importlib, time
 from pyhash.cli import group
-once = importlib.import_module("pyhash.guarantees.once")
+once = importlib.import_module("pyhash.guarantees._once")
 once.recorded = lambda *_: (print("leading", flush=True), time.sleep(600))
 group.run({arguments!r})
 """

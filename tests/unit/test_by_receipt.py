@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 
 import pyhash
 from pyhash import closure, errors, guarantees, hashing
-from pyhash.guarantees import CONTENT, by_receipt, once, recorded, resume, resumed
-from pyhash.receipts import Store, open_store
+from pyhash.files import CheckpointFile, Listing
+from pyhash.guarantees import CONTENT, by_receipt, once, receipt, recorded, resume, resumed
+from pyhash.receipts import Store, _receipt, open_store
 from tests.unit._signed import SHARD, SPAN, flip, write_checkpoint, write_keys
 
 SIZE = 2 * SPAN + SPAN // 2 + 23 + 1  # of the checkpoint
@@ -62,6 +63,72 @@ def test_a_receipt_stands_for_the_pass(publisher: Publisher) -> None:
     assert dict(later.details)["hashed_now"] == []
 
 
+def looked_into(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths of the files that step 4 looks into from now on."""
+    seen: list[str] = []
+    real = closure.check_closure
+
+    def watch(listing: Listing, known: Collection[CheckpointFile] = ()) -> list[errors.Finding]:
+        seen.extend(file.path for file in listing.files if file not in known)
+        return real(listing, known)
+
+    monkeypatch.setattr(closure, "check_closure", watch)
+    return seen
+
+
+def test_a_receipt_speaks_of_closure_too(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = looked_into(monkeypatch)
+    publisher.record()
+    assert len(seen) == 4
+    publisher.by_receipt()
+    assert len(seen) == 4
+    publisher.verify(CONTENT)
+    assert len(seen) == 8
+
+
+def test_what_a_receipt_does_not_cover_is_looked_into(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.record()
+    config = publisher.model / "config.json"
+    config.write_bytes(config.read_bytes())
+    seen = looked_into(monkeypatch)
+    assert publisher.changed().guarantee == "receipt"
+    assert seen == ["config.json"]
+
+
+def test_of_other_rules_nothing_is_believed(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.record()
+    seen = looked_into(monkeypatch)
+    monkeypatch.setattr(_receipt, "rules_name", lambda: "of a later version")
+    assert publisher.by_receipt().guarantee == "receipt"
+    assert len(seen) == 4
+    monkeypatch.setattr(_receipt, "rules_name", lambda: None)  # no sources: nothing is known
+    publisher.record()
+    seen.clear()
+    assert publisher.by_receipt().guarantee == "receipt"
+    assert len(seen) == 4
+
+
+def test_files_are_written_back_before_they_are_looked_into(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    flush, check = receipt.flush_files, closure.check_closure
+    monkeypatch.setattr(
+        receipt, "flush_files", lambda listing: (order.append("flush"), flush(listing))
+    )
+    monkeypatch.setattr(
+        closure, "check_closure", lambda *named: (order.append("closure"), check(*named))[1]
+    )
+    publisher.record()
+    assert order[:2] == ["flush", "closure"]
+
+
 def test_nothing_is_believed_unasked(publisher: Publisher) -> None:
     publisher.record()
     assert publisher.verify(CONTENT).size == SIZE
@@ -80,6 +147,7 @@ def test_a_receipt_settles_no_doubt(publisher: Publisher, monkeypatch: pytest.Mo
     publisher.record()
     doubt = errors.Finding("closure", "config.json", "leads elsewhere")
     monkeypatch.setattr(closure, "check_closure", lambda *_: [doubt])
+    monkeypatch.setattr(_receipt, "rules_name", lambda: "those of another program")
     for guarantee in (by_receipt(publisher.store), once(publisher.store), CONTENT):
         with pytest.raises(errors.ClosureError, match="leads elsewhere"):
             publisher.verify(guarantee)

@@ -15,7 +15,7 @@ import pytest
 from _signed import SHARD, SPAN, flip, write_checkpoint, write_keys
 
 import pyhash
-from pyhash import errors, hashing, opening, signed_bundle, signing, tree_file
+from pyhash import closure, errors, hashing, opening, signed_bundle, signing, tree_file
 from pyhash.errors import DamagedRange, Finding
 from pyhash.guarantees import content
 from tests import reference
@@ -68,7 +68,7 @@ def test_names_and_sizes_before_any_hashing(
     model: Path, public: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hashing, "hash_listing", None)
-    monkeypatch.setattr(opening.closure, "check_closure", None)
+    monkeypatch.setattr(closure, "check_closure", None)
     (model / "more").touch()
     assert [one.code for one in findings(model, public)] == ["unexpected"]
 

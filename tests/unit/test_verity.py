@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import reference
 
-from pyhash import errors
+from pyhash import errors, files, verity
 from pyhash.hashing import Options
-from pyhash.verity import hash_verity
+from pyhash.verity import hash_verity, hash_verity_listing
 
 VECTORS = [
     (b"", "3d248ca542a24fc62d1c43b916eae5016878e2533c88238480b26128a1f1af95"),
@@ -50,3 +50,61 @@ def test_fsverity_utils_agree(tmp_path: Path) -> None:
 def test_directory_is_none(tmp_path: Path) -> None:
     with pytest.raises(errors.ReadError, match="a directory"):
         hash_verity(tmp_path)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_files_of_a_listing_in_their_order(tmp_path: Path, threads: int) -> None:
+    for number, (data, _) in enumerate(VECTORS):
+        (tmp_path / f"{number}").write_bytes(data)
+    listing = files.list_checkpoint(tmp_path, lambda _: False)
+    found = hash_verity_listing(listing, options=Options(threads=threads))
+    assert [one.hex() for one in found] == [digest for _, digest in VECTORS]
+
+
+def test_a_piece_boundary_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, digest = VECTORS[3]
+    (tmp_path / "f").write_bytes(data)
+    monkeypatch.setattr(verity, "PIECE_BYTES", verity.NODE_BYTES)
+    monkeypatch.setattr(verity, "READ_BYTES", 3 * 4096)
+    assert hash_verity(tmp_path / "f", options=Options(threads=2)).hex() == digest
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_cannot_be_read_ends_it_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    (tmp_path / "f").write_bytes(bytes(64 << 20))
+    calls: list[int] = []
+
+    def end(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        calls.append(offset)
+        return 0
+
+    monkeypatch.setattr(os, "preadv", end)
+    with pytest.raises(errors.TruncatedError, match="ends at byte"):
+        hash_verity(tmp_path / "f", options=Options(threads=threads))
+    assert len(calls) <= threads
+
+
+def test_short_reads_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, digest = VECTORS[3]
+    (tmp_path / "f").write_bytes(data)
+    real = os.preadv
+    monkeypatch.setattr(
+        os, "preadv", lambda one, buffers, offset: real(one, [buffers[0][:5000]], offset)
+    )
+    assert hash_verity(tmp_path / "f").hex() == digest
+
+
+def test_changed_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"before")
+    real = os.preadv
+
+    def change(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        path.write_bytes(b"behind the back")
+        return real(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", change)
+    with pytest.raises(errors.ChangedWhileReadError):
+        hash_verity(path)
