@@ -38,6 +38,25 @@ def network_options(function: F) -> F:
     return function
 
 
+def transfer_options(function: F) -> F:
+    """Add ``--limit-rate`` and ``--connections`` to a command that fetches weights."""
+    for option in (
+        click.option(
+            "--connections",
+            type=click.IntRange(1, 64),
+            default=8,
+            show_default=True,
+            metavar="N",
+            help="Requests at once.",
+        ),
+        click.option(
+            "--limit-rate", metavar="RATE", help="Bytes per second at most, such as 200M."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def network_of(credentials: str | None, ca: str | None, proxy: str | None) -> Network:
     """Return what the options say.
 

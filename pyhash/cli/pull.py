@@ -12,7 +12,7 @@ from pyhash import errors
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
 from pyhash.cli.log_options import access_log_options, open_log_option, recorded, under_log
-from pyhash.cli.network import network_of, network_options, parse_rate
+from pyhash.cli.network import network_of, network_options, parse_rate, transfer_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 from pyhash.cli.trust import publisher_options, take_trust
@@ -46,15 +46,7 @@ if TYPE_CHECKING:
     metavar="PATTERN",
     help="Only these files, or the spans of these tensors. Repeatable.",
 )
-@click.option("--limit-rate", metavar="RATE", help="Bytes per second at most, such as 200M.")
-@click.option(
-    "--connections",
-    type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    metavar="N",
-    help="Requests at once.",
-)
+@transfer_options
 @network_options
 @access_log_options
 @publisher_options

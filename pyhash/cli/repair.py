@@ -12,7 +12,7 @@ import click
 
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, located_options
-from pyhash.cli.network import network_of, network_options, parse_rate
+from pyhash.cli.network import network_of, network_options, parse_rate, transfer_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 from pyhash.cli.trust import publisher_options, take_trust
@@ -38,15 +38,7 @@ pyhash repair my-model --from https://models.example/my-model --key publisher.pu
     help="Has a copy: a directory, https://, s3://, hf:// or links://FILE. Repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched; write nothing.")
-@click.option("--limit-rate", metavar="RATE", help="Bytes per second at most, such as 200M.")
-@click.option(
-    "--connections",
-    type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    metavar="N",
-    help="Requests at once.",
-)
+@transfer_options
 @network_options
 @publisher_options
 @located_options

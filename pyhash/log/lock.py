@@ -6,28 +6,16 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from pyhash.errors import WriteError
 
 LOCK = "lock"
 
 
-@contextmanager
-def locked(name: str) -> Iterator[None]:
+def locked(name: str) -> AbstractContextManager[None]:
     """Be the only writer of a log. The system lets go of the lock of a process that dies."""
-    path = os.path.join(name, LOCK)
-    with writing(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except BaseException:
-            os.close(descriptor)
-            raise
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+    return _held(os.path.join(name, LOCK), os.O_RDWR)
 
 
 @contextmanager
@@ -42,11 +30,15 @@ def writing(path: str) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def locked_directory(path: str) -> Iterator[None]:
+def locked_directory(path: str) -> AbstractContextManager[None]:
     """Be the only process that changes our files in a directory; it gets no file for that."""
+    return _held(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+@contextmanager
+def _held(path: str, flags: int) -> Iterator[None]:
     with writing(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(path, flags | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except BaseException:

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pyhash_hash_ranges and the two small calls against the straight recursion: every reader, thread
- * count and kernel, shards of all the sizes where something changes, ranges within shards,
- * thousands of small ones, empty ones in between; and requests that make no sense. Files here are
- * well; test_faults.c has the others.
+/* pyhash_hash_ranges against the straight recursion: every reader, thread count and kernel, shards of
+ * all the sizes where something changes, ranges within shards, thousands of small ones, empty ones in
+ * between; and requests that make no sense. Files here are well; test_faults.c has the others.
  *
  * usage: test_engine [quick]     quick: fewer combinations, for sanitizers */
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "check.h"
+#include "kernel_turns.h"
 #include "pyhash.h"
 #include "straight.h"
 #include "temp_file.h"
@@ -39,26 +39,7 @@ struct setup {
     int want;
 };
 
-static const uint8_t canary[DIGEST] = "untouched untouched untouched u";
 static int quick;
-
-/* Another one each time, those that do not run here left out; NULL is among them. The portable one,
- * being slow and the one that is compared with, comes rarely. */
-static const char *next_kernel(void)
-{
-    static size_t next;
-    struct pyhash_kernel_info info;
-
-    for (;;) {
-        size_t index = next++ % (pyhash_kernel_count() + 1);
-
-        if (index == pyhash_kernel_count())
-            return NULL;
-        CHECK(pyhash_kernel_at(index, &info) == PYHASH_OK, "kernel %zu", index);
-        if (info.supported && (strcmp(info.name, "portable") != 0 || next % 7 == 0))
-            return info.name;
-    }
-}
 
 static struct sample make_sample(struct random *random, size_t size)
 {
@@ -307,53 +288,6 @@ static void test_many_small(struct random *random)
     free(parts);
 }
 
-/* --- the two small calls --------------------------------------------------------------------- */
-
-static void test_fold_nodes(struct random *random)
-{
-    uint8_t nodes[300 * DIGEST], scratch[300 * DIGEST], root[DIGEST], expected[DIGEST];
-
-    random_fill(random, nodes, sizeof nodes);
-    for (size_t n = 1; n <= 300; n++) {
-        straight_fold(nodes, n, expected);
-        for (size_t round = 0; round <= pyhash_kernel_count(); round++) {
-            const char *kernel = next_kernel();
-
-            memcpy(scratch, nodes, n * DIGEST);
-            CHECK(pyhash_fold_nodes(kernel, scratch, n, root) == PYHASH_OK, "%zu nodes", n);
-            CHECK(memcmp(root, expected, DIGEST) == 0, "%zu nodes, %s", n, kernel ? kernel : "any");
-        }
-    }
-    CHECK(pyhash_fold_nodes(NULL, scratch, 0, root) == PYHASH_ERR_ARGUMENT, "no nodes");
-    CHECK(pyhash_fold_nodes(NULL, NULL, 1, root) == PYHASH_ERR_ARGUMENT, "nowhere");
-    CHECK(pyhash_fold_nodes(NULL, scratch, 1, NULL) == PYHASH_ERR_ARGUMENT, "nowhere to");
-    CHECK(pyhash_fold_nodes("none", scratch, 1, root) == PYHASH_ERR_KERNEL, "no kernel");
-}
-
-static void test_hash_messages(struct random *random)
-{
-    static const size_t counts[] = { 0, 1, 2, 15, 16, 17, 63, 64, 65, 130 };
-    uint8_t messages[130 * 200], digests[131 * DIGEST], expected[DIGEST];
-
-    random_fill(random, messages, sizeof messages);
-    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
-        for (size_t size = 0; size <= 200; size += 1 + size / 10) {
-            memcpy(digests + counts[c] * DIGEST, canary, DIGEST);
-            CHECK(pyhash_hash_messages(next_kernel(), messages, counts[c], size, digests) == 0,
-                  "%zu messages of %zu bytes", counts[c], size);
-            for (size_t i = 0; i < counts[c]; i++) {
-                straight_sha256(messages + i * size, size, expected);
-                CHECK(memcmp(digests + i * DIGEST, expected, DIGEST) == 0, "message %zu", i);
-            }
-            CHECK(memcmp(digests + counts[c] * DIGEST, canary, DIGEST) == 0, "wrote beyond");
-        }
-    }
-    CHECK(pyhash_hash_messages(NULL, NULL, 3, 0, digests) == PYHASH_OK, "three empty ones");
-    CHECK(pyhash_hash_messages(NULL, NULL, 1, 1, digests) == PYHASH_ERR_ARGUMENT, "nowhere");
-    CHECK(pyhash_hash_messages(NULL, messages, 1, 1, NULL) == PYHASH_ERR_ARGUMENT, "nowhere to");
-    CHECK(pyhash_hash_messages("", messages, 1, 1, digests) == PYHASH_ERR_KERNEL, "no kernel");
-}
-
 /* --- requests that make no sense ------------------------------------------------------------- */
 
 static void check_refused(struct pyhash_range range, enum pyhash_status expected, const char *what)
@@ -407,8 +341,6 @@ int main(int argc, char **argv)
 
     quick = argc > 1 && strcmp(argv[1], "quick") == 0;
     test_arguments();
-    test_fold_nodes(&random);
-    test_hash_messages(&random);
     test_many_small(&random);
     test_ranges_within(&random);
     test_large_shard(&random);

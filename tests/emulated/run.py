@@ -43,6 +43,7 @@ ENGINE_TESTS = (
     "test_engine quick",
     "test_faults quick",
     "fuzz_engine 200",
+    "test_calls",
     "test_readers",
     "test_sigbus",
 )

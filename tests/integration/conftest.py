@@ -14,6 +14,7 @@ from tests.support import command_line
 from tests.support.command_line import Signed
 
 Run = Callable[..., tuple[int, str, str]]
+Write = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,14 @@ def run(capsysbinary: pytest.CaptureFixture[bytes]) -> Run:
         return code, out.decode(), err.decode()
 
     return run
+
+
+@pytest.fixture
+def write(signed: Signed) -> Write:
+    """Write policy.toml, of one rule that trusts the publisher, with further lines."""
+
+    def write(*lines: str, name: str = "model", top: str = "") -> None:
+        head = f'version = 1\n{top}\n[[rule]]\nname = "{name}"\nkeys = ["publisher.pub"]'
+        Path("policy.toml").write_text("\n".join([head, *lines]) + "\n")
+
+    return write

@@ -9,15 +9,28 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyhash
 from pyhash.policy import Policy
+from pyhash.repair import RepairOptions, RepairResult, repair
 from tests.unit._signed import SHARD, SPAN, flip, write_checkpoint, write_keys
 
 BIG = "sub/big.bin"
 BIG_BYTES = 5 * SPAN + 17
 
-__all__ = ["BIG", "BIG_BYTES", "SHARD", "SPAN", "Pair", "content_of", "flip", "make_pair"]
+__all__ = [
+    "BIG",
+    "BIG_BYTES",
+    "SHARD",
+    "SPAN",
+    "Pair",
+    "content_of",
+    "flip",
+    "make_pair",
+    "mend",
+    "verified",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +80,18 @@ def content_of(directory: Path, names: dict[str, bytes]) -> dict[str, bytes | No
         name: (directory / name).read_bytes() if (directory / name).is_file() else None
         for name in names
     }
+
+
+def mend(pair: Pair, *sources: Path, **options: Any) -> RepairResult:
+    """Repair the one from the other, or from these sources."""
+    return repair(
+        pair.model,
+        [str(one) for one in sources or (pair.copy,)],
+        pair.policy,
+        options=RepairOptions(**options),
+    )
+
+
+def verified(pair: Pair) -> bool:
+    """Whether every byte of it is as signed."""
+    return pyhash.verify(pair.model, keys=[pair.public]).guarantee == "content"

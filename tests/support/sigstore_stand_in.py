@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from tests.support.authority import USAGES
+
 IDENTITY, ISSUER = "release@example.org", "https://accounts.example.org"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 ORIGIN = "log.example.org - 1"
@@ -227,19 +229,6 @@ class StandIn:
                 "signatures": [{"sig": _b64(signature), "keyid": ""}],
             },
         }
-
-
-USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 
 
 def _instance(key: ec.EllipticCurvePrivateKey, url: str, valid: dict[str, str]) -> dict[str, Any]:
