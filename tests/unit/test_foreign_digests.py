@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -14,6 +15,9 @@ from _statements import vector
 
 import pyhash
 from pyhash import errors, signing
+from pyhash.guarantees import CONTENT, Compared
+from pyhash.hashing import Options
+from pyhash.opening import Opened
 
 DATA = {"a.bin": b"0123456789", "b.bin": b"abcd"}
 
@@ -98,3 +102,16 @@ def test_files_without_bytes_beside_ranges(tmp_path: Path) -> None:
     (model / "empty").write_bytes(b"x")
     (found,) = findings(model)
     assert (found.code, found.path) == ("unexpected", "empty")
+
+
+def test_file_without_bytes_that_grows_meanwhile(tmp_path: Path) -> None:
+    model = write(tmp_path, ranges_of_four(), {"method": "shards", "shard_size": 4})
+    (model / "empty").touch()
+
+    def compare(opened: Opened, options: Options) -> Compared:
+        (model / "empty").write_bytes(b"x")
+        return CONTENT.compare(opened, options)
+
+    growing = dataclasses.replace(CONTENT, compare=compare)
+    with pytest.raises(errors.VerificationError, match="empty"):
+        pyhash.verify(model, keys=[tmp_path / "publisher.pub"], guarantee=growing)
