@@ -48,7 +48,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "cosign_checkpoint": ("unit/test_cosign.py",),
     "gate": ("unit/test_gate.py", "unit/test_verify_policy.py"),
     "guarantees/__init__": ("unit/test_guarantees.py",),
-    "guarantees/content": (*_VERIFY, "unit/test_open_files.py"),
+    "guarantees/content": ("unit/test_foreign_digests.py", *_VERIFY),
     "manifest/_historical": _OTHER_TOOLS,
     "manifest/_release": _MANIFEST,
     "manifest/_reading": _MANIFEST,

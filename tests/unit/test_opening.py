@@ -58,6 +58,19 @@ def test_opened(model: Path, policy: Policy) -> None:
     assert [file.path for file in opened.listing.files] == sorted(FILES)
 
 
+def test_nothing_there_could_not_be_checked(model: Path, policy: Policy) -> None:
+    """Which is another answer than that nobody signed it."""
+    with pytest.raises(errors.ReadError, match="nothing"):
+        open_checkpoint(model / "nothing", policy)
+
+
+def test_key_out_of_the_checkpoint(model: Path, tmp_path: Path) -> None:
+    inside = model / "publisher.pub"
+    inside.write_bytes((tmp_path / "publisher.pub").read_bytes())
+    with pytest.raises(errors.UsageError, match=r"publisher\.pub"):
+        opening.given_policy(model, None, [inside], (), None)
+
+
 def test_guarantee_is_compared_first_and_last(model: Path, policy: Policy) -> None:
     """First before anything is looked at; last with the name of what was done."""
     policy = replace(policy, guarantee="content")

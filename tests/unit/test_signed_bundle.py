@@ -15,7 +15,7 @@ from _signed import write_keys
 import pyhash
 from pyhash import errors
 from pyhash.policy import Policy
-from pyhash.signed_bundle import check_signed, inspect_signed, load_signed
+from pyhash.signed_bundle import check_signed, inspect_signed, load_signed, read_bundle
 from tests.support import authority, old_bundles, peer
 
 FILES = {"config.json": b"{}"}
@@ -70,6 +70,8 @@ def test_old_forms_only_on_request(home: Path) -> None:
         for read in (load_signed, inspect_signed):
             with pytest.raises(errors.FormatError, match="--accept-historical"):
                 read(str(bundle), policy)
+        with pytest.raises(errors.FormatError, match="--accept-historical"):
+            read_bundle(str(bundle))
         assert inspect_signed(str(bundle), policy, accept_historical=True).key_hint
 
 
