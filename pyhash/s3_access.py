@@ -25,6 +25,7 @@ CREDENTIAL_FIELDS = (
     "endpoint",
     "region",
 )
+DEFAULT_REGION = "us-east-1"
 MAX_CA_FILE_BYTES = 1 << 22
 ATTEMPTS = 11  # of one request, what obstore takes for granted: a busy store costs time, not a push
 METHODS: dict[str, Literal["GET", "PUT", "HEAD", "DELETE"]] = {
@@ -44,6 +45,8 @@ def open_store(
     attempts: int = ATTEMPTS,
 ) -> S3Store:
     """Return a bucket that was opened with a credential; connects to nobody yet.
+
+    Where it is and who asks is what is said here, and nothing that stands in the environment.
 
     Args:
         reference: ``s3://BUCKET/…``.
@@ -71,16 +74,19 @@ def open_store(
         raise DependencyError(
             "obstore is not installed: pip install 'pyhash-checkpoint[s3]'"
         ) from error
-    config: Any = {
-        name: value for name, value in credential.items() if name in CREDENTIAL_FIELDS and value
+    known: Any = {
+        "access_key_id": credential["access_key_id"],
+        "secret_access_key": credential["secret_access_key"],
+        "token": credential.get("session_token") or None,
+        "expires_at": None,
     }
-    config.setdefault("region", "us-east-1")
     options = _client_options(ca_file, proxy)
     try:
         return S3Store(
             bucket,
-            config=config | {"checksum_algorithm": "SHA256"},
+            config=_config(endpoint, credential.get("region") or DEFAULT_REGION),
             client_options=options,
+            credential_provider=lambda: known,
             retry_config={"max_retries": attempts - 1},
         )
     except (BaseError, ValueError) as error:
@@ -107,8 +113,33 @@ def _bucket(reference: str) -> str:
     return parts.netloc
 
 
+def _config(endpoint: str | None, region: str) -> Any:
+    """Every setting that decides where bytes go, and how they are checked.
+
+    obstore takes what is not set here from AWS_* variables: one of them would send a push, with
+    its signature, to another server.
+    """
+    endpoint = endpoint or f"https://s3.{region}.amazonaws.com"
+    return {
+        "endpoint": endpoint,
+        "aws_endpoint_url_s3": endpoint,  # has precedence
+        "region": region,
+        "virtual_hosted_style_request": False,
+        "s3_express": False,
+        "skip_signature": False,
+        "unsigned_payload": False,
+        "request_payer": False,
+        "conditional_put": "etag",
+        "checksum_algorithm": "SHA256",
+    }
+
+
 def _client_options(ca_file: str | None, proxy: str | None) -> Any:
-    options: dict[str, object] = {"allow_http": False, "timeout": timedelta(minutes=30)}
+    options: dict[str, object] = {
+        "allow_http": False,
+        "allow_invalid_certificates": False,
+        "timeout": timedelta(minutes=30),
+    }
     if ca_file is not None:
         try:
             options["root_certificate"] = read_small(ca_file, MAX_CA_FILE_BYTES).decode("ascii")

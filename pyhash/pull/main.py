@@ -163,6 +163,7 @@ def _fetch(
         options.network,
         Throttle(options.bytes_per_second),
         connections=options.connections,
+        settle=quarantine.settle,
     )
     nodes, detail = _fetch_tree(places, quarantine, manifest)
     everything = plan.select_all(_sizes(places, manifest), nodes)

@@ -83,6 +83,26 @@ class Quarantine:
             finally:
                 os.close(descriptor)
 
+    def settle(self, name: str) -> None:
+        """Make durable what has been written to a file. Callable from any thread.
+
+        After the drive has refused, lost pages still read as if they had been written. So the file
+        goes, and no later pull takes it up again.
+
+        Raises:
+            WriteError: The system would not.
+        """
+        place = encode_path(self.place(name))
+        with _writing(self.place(name)):
+            descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.fsync(descriptor)
+            except OSError:
+                os.unlink(place)
+                raise
+            finally:
+                os.close(descriptor)
+
     def keep_only(self, names: Collection[str]) -> None:
         """Remove every file but these. Raises WriteError."""
         kept = set(names)
@@ -124,11 +144,7 @@ class Quarantine:
         """
         with _writing(self.destination):
             for name in names:
-                descriptor = os.open(encode_path(self.place(name)), os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+                self.settle(name)
             for directory, _, _ in os.walk(self.path):
                 atomic.sync_directory(directory)
             os.chmod(self.path, 0o755)  # noqa: S103 - readable like any directory; was closed

@@ -112,6 +112,7 @@ class Transfer:
         *,
         connections: int,
         taken: Callable[[str, str, int, int], None] | None = None,
+        settle: Callable[[str], None] | None = None,
     ) -> None:
         """Make ready.
 
@@ -122,12 +123,15 @@ class Transfer:
             throttle: How fast at most.
             connections: How many requests at once.
             taken: Told of each span that was written: source, path, start, end; by any thread.
+            settle: Makes a shard durable; called by any thread after each full request, so that the
+                drive works while others still fetch. Raises WriteError.
         """
         self.places = places
         self.bad: list[BadSpan] = []
         self.bytes_moved = 0
         self._destination = destination
         self._taken = taken
+        self._settle = settle
         self._network = network
         self._throttle = throttle
         self._connections = connections
@@ -170,6 +174,8 @@ class Transfer:
         bad = self._fetch_run(job)
         for start in bad:
             self._fetch_again(job, start)
+        if self._settle and job.end - job.start == REQUEST_SPANS * SPAN_BYTES:
+            self._settle(job.path)
 
     def _fetch_run(self, job: Wanted) -> list[int]:
         """Fetch a run from the first place that gives it; returns where the bad spans begin.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -246,6 +247,30 @@ def test_full_disk_is_said_before_anything_is_fetched(
     with pytest.raises(errors.WriteError, match="still to come"):
         pull(str(release.model), tmp_path / "out", release.policy)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("when", ["on the way", "at the end"])
+def test_what_the_drive_refused_is_fetched_again(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """After EIO the page cache still has the bytes, and the drive has not: not believed."""
+    real, turns = os.fsync, iter((when == "on the way", True))
+
+    def refuse(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(BIG) and next(turns):
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(errors.WriteError, match=f"{BIG}.*Input/output error"):
+            pull(str(release.model), tmp_path / "out", release.policy)
+    # One full request of it settles on the way, and all of it at the end.
+    assert len(list(turns)) == (1 if when == "on the way" else 0)
+    assert not (tmp_path / "out").exists()
+    result = pull(str(release.model), tmp_path / "out", release.policy)
+    assert result.bytes_moved >= BIG_BYTES
+    assert content_of(tmp_path / "out", release) == release.content
 
 
 def test_two_pulls_of_the_same(release: Release, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import urllib3
@@ -22,6 +23,7 @@ from pyhash.pull import PullOptions, pull
 from pyhash.push import PushOptions, push
 from pyhash.push.targets import open_target
 from pyhash.releases import release_prefix
+from pyhash.s3_access import open_store, sign_url
 from pyhash.share import share_release, share_upload
 from pyhash.store.access_records import read_records
 from pyhash.store.checking import check_store, findings_of
@@ -75,6 +77,65 @@ def test_reader_cannot_push(store: EmbeddedStore, release: Release) -> None:
     target = open_target("s3://models/other", network(store.writer))
     prefix = release_prefix(release.root)
     assert [target.size_of(f"{prefix}{name}") for name in release.content] == [None] * 5
+
+
+# What the AWS clients take from the environment, each of it set to mislead.
+MISLEADING = {
+    "AWS_ENDPOINT_URL_S3": "https://127.0.0.1:9",
+    "AWS_ENDPOINT_URL": "https://127.0.0.1:9",
+    "AWS_ENDPOINT": "https://127.0.0.1:9",
+    "AWS_ACCESS_KEY_ID": "somebody",
+    "AWS_SECRET_ACCESS_KEY": "guess",
+    "AWS_SESSION_TOKEN": "of-somebody",
+    "AWS_REGION": "elsewhere-1",
+    "AWS_BUCKET": "other",
+    "AWS_SKIP_SIGNATURE": "true",
+    "AWS_UNSIGNED_PAYLOAD": "true",
+    "AWS_CONDITIONAL_PUT": "disabled",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
+    "AWS_S3_EXPRESS": "true",
+    "AWS_ALLOW_HTTP": "true",
+    "AWS_ALLOW_INVALID_CERTIFICATES": "true",
+}
+
+
+def test_environment_leads_nowhere(
+    store: EmbeddedStore, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in MISLEADING.items():
+        monkeypatch.setenv(name, value)
+    own = PushOptions(network(store.writer))
+    push(release.model, "s3://models/environment", release.policy, options=own)
+    reading = PullOptions(network(store.reader))
+    pull("s3://models/environment", tmp_path / "out", release.policy, options=reading)
+    assert content_of(tmp_path / "out", release) == release.content
+    # The system's authorities do not know this server, whatever the environment allows.
+    strange = PushOptions(replace(network(store.writer), ca_file=None))
+    with pytest.raises(errors.PushError):
+        push(release.model, "s3://models/strange", release.policy, options=strange)
+    target = open_target("s3://models/strange", network(store.writer))
+    assert target.size_of(f"{release_prefix(release.root)}model.sig") is None
+
+
+def test_no_endpoint_is_amazon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in MISLEADING.items():
+        monkeypatch.setenv(name, value)
+    bucket = open_store("s3://models/x", {"access_key_id": "a", "secret_access_key": "b"})
+    url = urlsplit(sign_url(bucket, "GET", "x/k", HOUR))
+    assert (url.scheme, url.netloc, url.path) == (
+        "https",
+        "s3.us-east-1.amazonaws.com",
+        "/models/x/k",
+    )
+    asked = parse_qs(url.query)
+    assert asked["X-Amz-Credential"][0].startswith("a/")
+    assert "X-Amz-Security-Token" not in asked
+
+
+def test_session_token_is_sent() -> None:
+    credential = {"access_key_id": "a", "secret_access_key": "b", "session_token": "of-mine"}
+    url = sign_url(open_store("s3://models/x", credential), "GET", "k", HOUR)
+    assert parse_qs(urlsplit(url).query)["X-Amz-Security-Token"] == ["of-mine"]
 
 
 def test_wrong_secret(store: EmbeddedStore, home: str, release: Release, tmp_path: Path) -> None:
