@@ -70,6 +70,9 @@ class TileWriter:
             descriptor = os.open(target, flags, 0o644)
         with open(descriptor, "wb") as file:
             file.write(data)
+            # What was there was longer only where an older state of the log was brought back.
+            if os.fstat(descriptor).st_size > len(data):
+                file.truncate()
         self._written.append(path)
 
     def write(self, leaves: Sequence[bytes], entries: Sequence[bytes]) -> None:
