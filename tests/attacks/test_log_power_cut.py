@@ -26,7 +26,7 @@ from pyhash.log.note_keys import LOG, generate_note_key
 from tests.support import logs
 from tests.support.logs import TestLog, make_log
 
-SECTOR = 512
+SECTOR, HEAD = 512, 96
 BEFORE = tuple(b"before %d" % number for number in range(252))
 # One by one up to the end of a tile, over it in one batch, and on.
 APPENDS = ((b"a",), (b"b" * 700, b"c"), (b"d",), (b"e" * 900,), (b"f", b"g", b"h"), (b"i",))
@@ -100,7 +100,9 @@ class Drive:
             return choice.choice(
                 [old, some, bytes(len(some)), b"", torn(some, bytes(len(some)), choice)]
             )
-        return torn(some, old or b"", choice)
+        # A new journal was durable before it got the name; a record is written where it stands.
+        is_renamed = old is not None and some[:HEAD] != old[:HEAD]
+        return choice.choice([old, some]) if is_renamed else torn(some, old or b"", choice)
 
 
 def torn(new: bytes, old: bytes, choice: random.Random) -> bytes:
@@ -150,7 +152,8 @@ def test_a_power_cut_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def moment() -> None:
         drive.look()
         shown.add((log.directory / "checkpoint").read_bytes())
-        for kind in ("old", "new", "zeros", "any"):
+        kinds = (("old", "any"), ("zeros", "any"), ("new", "any"))
+        for kind in kinds[len(disks) // 2 % 3]:
             target = tmp_path / "disks" / str(len(disks))
             drive.cut(target, choice, kind)
             disks.append((target, list(returned), set(shown)))
@@ -162,7 +165,7 @@ def test_a_power_cut_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             returned += entries
             moment()
     everything = list(returned)
-    assert len(disks) > 300
+    assert len(disks) > 150
     sizes = range(len(BEFORE), len(everything) + 1)
     roots = {size: logs.root(everything[:size]) for size in sizes}
     lost = 0
@@ -180,7 +183,7 @@ def test_a_power_cut_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert point.root == roots[point.size]
         assert found.open().tree.root == logs.root([*entries, b"of its successor"])
         shutil.rmtree(directory)
-    assert lost > 50
+    assert lost > 20
 
 
 # --- somebody without the key who writes in the directory --------------------------------------
