@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was done and could not be recorded does not count as done; a refusal keeps its own reason."""
+"""What was done and could not be recorded does not count as done; a refusal keeps its reason."""
 
 from __future__ import annotations
 
