@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import stat
 from dataclasses import dataclass, field
@@ -109,6 +110,15 @@ class NoteSigner:
             return ed25519.sign(self._seed, text)
         signature = ed25519.sign(self._seed, _cosigned(text, time))
         return time.to_bytes(_TIME_BYTES, "big") + signature
+
+    def derive_key(self, purpose: bytes) -> bytes:
+        """Return a secret of 32 bytes that only who holds this key can make.
+
+        Args:
+            purpose: What it is for; another purpose, or another name of the key, has another.
+        """
+        name = self.verifier.name.encode("utf-8")
+        return hmac.digest(self._seed, purpose + b"\0" + name, "sha256")
 
 
 def generate_note_key(name: str, kind: int) -> NoteSigner:

@@ -38,28 +38,20 @@ class TileWriter:
         self._written: list[str] = []
         self._filled: list[tuple[int | str, int]] = []
 
-    def put(self, path: str, data: bytes, *, durable: bool = False) -> None:
+    def put(self, path: str, data: bytes) -> None:
         """Replace one file of the log; a reader sees the old one or the new one whole.
 
-        Args:
-            path: Within the log.
-            data: The whole content.
-            durable: Also after a power cut. Without it the new name may hold zeros then, which is
-                only for what the journal can make again.
+        After a power cut the name may hold zeros; the journal can make the file again.
         """
         target = os.path.join(self._directory, path)
         temporary = os.path.join(self._directory, _NEXT)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o644)
         with open(descriptor, "wb") as file:
-            if not durable:
-                # A rename over a file whose blocks are not allocated yet makes ext4 write them out
-                # at once, which costs as much as fsync.
-                os.posix_fallocate(descriptor, 0, len(data))
+            # A rename over a file whose blocks are not allocated yet makes ext4 write them out at
+            # once, which costs as much as fsync.
+            os.posix_fallocate(descriptor, 0, len(data))
             file.write(data)
-            if durable:
-                file.flush()
-                os.fdatasync(descriptor)
         try:
             os.rename(temporary, target)
         except FileNotFoundError:
@@ -78,6 +70,9 @@ class TileWriter:
             descriptor = os.open(target, flags, 0o644)
         with open(descriptor, "wb") as file:
             file.write(data)
+            # What was there was longer only where an older state of the log was brought back.
+            if os.fstat(descriptor).st_size > len(data):
+                file.truncate()
         self._written.append(path)
 
     def write(self, leaves: Sequence[bytes], entries: Sequence[bytes]) -> None:

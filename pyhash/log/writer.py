@@ -5,13 +5,16 @@ The order within an append, which a kill between any two system calls cannot tur
 checkpoints that contradict each other:
 
 1. take the lock; read journal and checkpoint, and hold the one against the other
-2. write the entries into the journal, ``fdatasync``: from here on they are in the log
+2. write the entries and the root with them into the journal, ``fdatasync``: from here on they are
+   in the log
 3. write tiles and entry bundles, which readers look for only after step 4
-4. sign the checkpoint over all entries of the journal, make it durable, rename it into place
+4. sign the checkpoint over all entries of the journal, and rename it into place
 5. when a tile is full: make tiles and checkpoint durable, and begin a new journal
 
 Whoever comes after a crash finds the entries of step 2 and signs the very bytes that the dead
-process signed or would have signed.
+process signed or would have signed. A power cut may put an older checkpoint back, or leave zeros
+in its place; neither is missed, because the journal says what the log's key wrote, and nobody
+without that key can make it say something else.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyhash import atomic, files, limits
 from pyhash.errors import LimitError, LogError, ReadError, UsageError
@@ -61,8 +64,11 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """The log under the lock: its journal, the leaves of the entries in it, the tiles before it."""
+    """The log under the lock: its journal, the leaves of the entries in it, the tiles before it,
+    and the key that the journal is sealed with.
+    """
 
+    key: bytes
     journal: journals.Journal
     leaves: tuple[bytes, ...]
     tiles: TileReader
@@ -92,9 +98,10 @@ def init_log(directory: str | os.PathLike[str], signer: NoteSigner) -> VerifiedC
         if os.listdir(name):
             raise UsageError(f"{name}: is not empty; a log begins in a directory of its own")
     atomic.write_file(os.path.join(name, LOCK), b"")
-    atomic.write_file(os.path.join(name, JOURNAL), journals.dump_journal(0, ()))
+    journal = journals.dump_journal(journals.journal_key(signer), 0, EMPTY_ROOT)
+    atomic.write_file(os.path.join(name, JOURNAL), journal)
     checkpoint = _publish_checkpoint(name, signer, 0, EMPTY_ROOT)
-    with writing(name):  # the name too: entries without a checkpoint are refused
+    with writing(name):
         atomic.sync_directory(name)
     return checkpoint
 
@@ -142,18 +149,15 @@ def check_writable(directory: str | os.PathLike[str], signer: NoteSigner) -> Non
 
 def _load_state(name: str, signer: NoteSigner) -> tuple[_State, VerifiedCheckpoint | None]:
     """Step 1: the journal says what is in the log, the checkpoint what was promised."""
-    path = os.path.join(name, JOURNAL)
+    verified = _load_promise(name, signer)
+    path, key = os.path.join(name, JOURNAL), journals.journal_key(signer)
     data = files.read_small(path, limits.MAX_BATCH_BYTES + _MAX_REST_BYTES)
-    journal = journals.load_journal(data, path)
-    state = _State(journal, tuple(leaf_hashes(journal.entries)), TileReader(name))
-    path = os.path.join(name, CHECKPOINT)
-    try:
-        data = files.read_small(path, limits.MAX_NOTE_BYTES)
-    except ReadError as error:
-        if isinstance(error.__cause__, FileNotFoundError) and state.size == 0:
-            return state, None  # killed while the log was begun
-        raise
-    verified = verify_checkpoint(data, TrustedLog(signer.verifier), path)
+    journal = journals.load_journal(data, key, path)
+    state = _State(key, journal, tuple(leaf_hashes(journal.entries)), TileReader(name))
+    if _root(state, state.size) != journal.root:
+        raise LogError(f"{name}: its tiles are not those that its journal goes on from")
+    if verified is None:
+        return state, None
     promised = verified.checkpoint
     if not journal.base <= promised.size <= state.size:
         raise LogError(
@@ -161,20 +165,41 @@ def _load_state(name: str, signer: NoteSigner) -> tuple[_State, VerifiedCheckpoi
             f" tiles and {len(state.leaves)} in its journal: entries were lost, or an old file was"
             " put back. Restore the log from a copy"
         )
-    if _root(state, promised.size) != promised.root:
+    is_newest = promised.size == state.size
+    if promised.root != (journal.root if is_newest else _root(state, promised.size)):
         raise LogError(f"{name}: its entries are not those that its checkpoint was signed over")
     return state, verified
 
 
-def _write_journal(name: str, state: _State, entries: Sequence[bytes]) -> _State:
+def _load_promise(name: str, signer: NoteSigner) -> VerifiedCheckpoint | None:
+    """Read the checkpoint; None: it is not there, or is what a power cut leaves of a file.
+
+    No note holds a zero byte. Whoever takes the checkpoint away, instead of a power cut, gains what
+    an old one in its place gives: the log goes on from an earlier state, which it truly was in.
+    """
+    path = os.path.join(name, CHECKPOINT)
+    try:
+        data = files.read_small(path, limits.MAX_NOTE_BYTES)
+    except ReadError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+    if not data or b"\0" in data:
+        return None
+    return verify_checkpoint(data, TrustedLog(signer.verifier), path)
+
+
+def _write_journal(name: str, old: _State, entries: Sequence[bytes]) -> _State:
     """Step 2. Without entries: make durable what a crash left, before it is signed."""
-    record = journals.dump_record(state.size, entries) if entries else b""
-    end = state.journal.end
+    state, record = old, b""
+    if entries:
+        state, record = _with_entries(old, entries)
+    end = old.journal.end
     path = os.path.join(name, JOURNAL)
     with writing(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            _write_all(descriptor, record + bytes(state.journal.rest), end)
+            _write_all(descriptor, record, end)
             os.fdatasync(descriptor)
         except BaseException:
             # Not known to be on the drive: it must not look as if it were.
@@ -183,10 +208,18 @@ def _write_journal(name: str, state: _State, entries: Sequence[bytes]) -> _State
             raise
         finally:
             os.close(descriptor)
-    journal = journals.Journal(
-        state.journal.base, (*state.journal.entries, *entries), end + len(record), 0
-    )
-    return _State(journal, (*state.leaves, *leaf_hashes(entries)), state.tiles)
+    return state
+
+
+def _with_entries(old: _State, entries: Sequence[bytes]) -> tuple[_State, bytes]:
+    """Return the log with more entries, and the record that makes it so."""
+    journal = old.journal
+    new = replace(old, leaves=(*old.leaves, *leaf_hashes(entries)))
+    root = _root(new, new.size)
+    record = journals.dump_record(old.key, journal.tag, entries, root)
+    all_entries, end = (*journal.entries, *entries), journal.end + len(record)
+    tag = record[-len(journal.tag) :]
+    return replace(new, journal=journals.Journal(journal.base, all_entries, root, end, tag)), record
 
 
 def _publish(name: str, signer: NoteSigner, state: _State) -> VerifiedCheckpoint:
@@ -194,14 +227,15 @@ def _publish(name: str, signer: NoteSigner, state: _State) -> VerifiedCheckpoint
     writer = TileWriter(name, state.journal.base)
     with writing(name):
         writer.write(state.leaves, state.journal.entries)
-    root = _root(state, state.size)
+    root = state.journal.root
     checkpoint = _publish_checkpoint(name, signer, state.size, root)
     if len(state.leaves) >= TILE_WIDTH:
         with writing(name):
             writer.sync((CHECKPOINT,))
         base = state.size // TILE_WIDTH * TILE_WIDTH
         rest = state.journal.entries[base - state.journal.base :]
-        atomic.write_file(os.path.join(name, JOURNAL), journals.dump_journal(base, rest))
+        journal = journals.dump_journal(state.key, base, _root(state, base), rest, root)
+        atomic.write_file(os.path.join(name, JOURNAL), journal)
         with writing(name):
             writer.remove_partial()
     return checkpoint
@@ -216,7 +250,7 @@ def _publish_checkpoint(
     path = os.path.join(name, CHECKPOINT)
     note = dump_note(SignedNote(text, (sign_note(text, signer),)))
     with writing(path):
-        TileWriter(name, 0).put(CHECKPOINT, note, durable=True)
+        TileWriter(name, 0).put(CHECKPOINT, note)
     return VerifiedCheckpoint(checkpoint, note, ())
 
 

@@ -12,7 +12,7 @@ import pytest
 from pyhash import errors
 from pyhash.cli import group
 from pyhash.errors import LogError, SignatureError
-from pyhash.log import journal, witness, writer
+from pyhash.log import witness, writer
 from pyhash.log.checkpoint import Checkpoint, dump_text
 from pyhash.log.note import SignedNote, dump_note, sign_note
 from pyhash.log.note_keys import LOG, generate_note_key, write_note_keys
@@ -159,11 +159,11 @@ def test_old_files_put_back(log: TestLog, tmp_path: Path) -> None:
     shutil.copy(log.directory / "journal", tmp_path / "journal")
     shutil.copy(log.directory / "checkpoint", tmp_path / "checkpoint")
     log.append(*(b"more %d" % number for number in range(300)))
-    shutil.copy(log.directory / "checkpoint", tmp_path / "newer")
+    shutil.copy(log.directory / "journal", tmp_path / "newer")
     shutil.copy(tmp_path / "journal", log.directory / "journal")
     with pytest.raises(LogError, match="an old file was put back"):
         log.append(b"x")
-    (log.directory / "journal").write_bytes(journal.dump_journal(512, ()))
+    shutil.copy(tmp_path / "newer", log.directory / "journal")
     shutil.copy(tmp_path / "checkpoint", log.directory / "checkpoint")
     with pytest.raises(LogError, match="an old file was put back"):
         log.append(b"x")

@@ -9,8 +9,11 @@ from pyhash.log.events import AccessEvent, dump_event, load_event
 from pyhash.log.journal import MAGIC, dump_journal, dump_record, load_journal
 from pyhash.log.tiles import pack_entries, unpack_entries
 
+_KEY, _ROOT_BYTES = bytes(32), bytes(range(32))
+_RECORD = dump_record(_KEY, bytes(32), [b"a"], _ROOT_BYTES)
+
 DICTIONARY = (
-    MAGIC, b"\0\0", b"\0\1", b"\xff\xff", b"\0\0\0\0\0\0\0\0", dump_record(0, [b"a"]),
+    MAGIC, b"\0\0", b"\0\1", b"\xff\xff", b"\0\0\0\0\0\0\0\0", _RECORD,
     b'"kind":"pyhash-access-v1"', b'"ranges":[["a",0,1]]', b'{"count":1,"sha256":""}', b"null",
 )  # fmt: skip
 
@@ -22,15 +25,20 @@ _EVENT = AccessEvent(
 
 def seeds() -> list[bytes]:
     """One of each."""
-    bare = dump_journal(256, [b"one", b"", b"three"]).rstrip(b"\0")
-    return [bare, bare + dump_record(259, [b"more"]), pack_entries([b"x"] * 3), dump_event(_EVENT)]
+    whole = dump_journal(_KEY, 256, _ROOT_BYTES, [b"one", b"", b"three"], _ROOT_BYTES)
+    journal = load_journal(whole, _KEY, "seed")
+    bare = whole[: journal.end]
+    more = bare + dump_record(_KEY, journal.tag, [b"more"], _ROOT_BYTES)
+    return [bare, more, pack_entries([b"x"] * 3), dump_event(_EVENT)]
 
 
 def one_input(data: bytes) -> None:
     """Read with every reader; what is accepted must be written again as it was."""
     if data.startswith(MAGIC[:4]):
-        journal = load_journal(data, "fuzz")
-        again = load_journal(dump_journal(journal.base, journal.entries), "fuzz")
+        journal = load_journal(data, _KEY, "fuzz")
+        root = data[len(MAGIC) + 8 :][:32]
+        made = dump_journal(_KEY, journal.base, root, journal.entries, journal.root)
+        again = load_journal(made, _KEY, "fuzz")
         if again.entries != journal.entries or journal.end > len(data):
             raise AssertionError(f"a journal became another: {journal!r}")
         return

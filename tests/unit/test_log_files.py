@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import random
 import shutil
@@ -23,7 +22,7 @@ from pyhash.errors import (
     UsageError,
     WriteError,
 )
-from pyhash.log import journal, lock, tiles, witness, writer
+from pyhash.log import lock, tiles, witness, writer
 from pyhash.log.note_keys import LOG, generate_note_key
 from pyhash.log.proof import Proof, dump_proof, load_proof, verify_proof
 from pyhash.log.reader import open_log
@@ -231,15 +230,31 @@ def test_a_failed_write_leaves_nothing(log: TestLog, monkeypatch: pytest.MonkeyP
     assert log.entries()[5:] == [b"kept"]
 
 
-def test_missing_checkpoint_of_an_empty_log_is_made_again(tmp_path: Path) -> None:
-    log = make_log(tmp_path / "log")
-    (log.directory / "checkpoint").unlink()
-    log.append(b"first")
-    assert log.entries() == [b"first"]
+@pytest.mark.parametrize("count", [0, 5, 256, 300])
+@pytest.mark.parametrize("left", [None, b"", bytes(180)], ids=["gone", "empty", "zeros"])
+def test_a_lost_checkpoint_is_made_again(tmp_path: Path, count: int, left: bytes | None) -> None:
+    log = make_log(tmp_path / "log", *(b"%d" % number for number in range(count)))
+    path = log.directory / "checkpoint"
+    before = path.read_bytes()
+    path.unlink() if left is None else path.write_bytes(left)
+    with pytest.raises((ReadError, FormatError)):
+        log.open()
+    writer.check_writable(log.directory, log.signer)
+    assert path.read_bytes() == before  # byte for byte
+    log.append(b"next")
+    assert log.entries() == [*(b"%d" % number for number in range(count)), b"next"]
 
 
-def test_missing_checkpoint_of_a_log_with_entries_is_not(log: TestLog) -> None:
+@pytest.mark.parametrize("left", [b"no note", b"\n", b"a\n\n\xe2\x80\x94 a AAAA\n"])
+def test_a_checkpoint_that_no_power_cut_leaves_stops_the_writer(log: TestLog, left: bytes) -> None:
+    (log.directory / "checkpoint").write_bytes(left)
+    with pytest.raises((FormatError, SignatureError)):
+        log.append(b"x")
+
+
+def test_a_checkpoint_that_cannot_be_read_stops_the_writer(log: TestLog) -> None:
     (log.directory / "checkpoint").unlink()
+    (log.directory / "checkpoint").mkdir()
     with pytest.raises(ReadError):
         log.append(b"x")
 
@@ -295,68 +310,3 @@ def test_many_levels(log: TestLog) -> None:
     assert reader.prove(40_000)[0] == b"39995"
     log.append(b"last")
     assert log.open().verify_began_with(reader.tree)
-
-
-# --- journal ----------------------------------------------------------------------------------
-
-
-def head(base: int) -> bytes:
-    """The beginning of a journal, as its description has it."""
-    start = b"pyhash-log-journal-v1\n\0\0" + base.to_bytes(8, "big")
-    return start + hashlib.sha256(start).digest()
-
-
-HEAD_0, HEAD_512 = head(0), head(512)
-
-
-def put_record(log: TestLog, data: bytes) -> None:
-    """Write behind the last record of a log's journal."""
-    path = log.directory / "journal"
-    end = journal.load_journal(path.read_bytes(), "j").end
-    with path.open("r+b") as file:
-        file.seek(end)
-        file.write(data)
-
-
-def test_journal() -> None:
-    data = HEAD_512 + journal.dump_record(512, [b"a", b""]) + journal.dump_record(514, [b"c"])
-    read = journal.load_journal(data + bytes(50), "j")
-    assert (read.base, read.entries, read.end) == (512, (b"a", b"", b"c"), len(data))
-    assert read.rest == 0
-    assert journal.load_journal(data + b"\0\0x\0", "j").rest == 3
-    made = journal.dump_journal(512, [b"a", b"", b"c"])
-    assert journal.load_journal(made, "j").entries == (b"a", b"", b"c")
-
-
-def test_a_torn_record_ends_the_journal() -> None:
-    whole = HEAD_0 + journal.dump_record(0, [b"a"])
-    second = journal.dump_record(1, [b"b", b"c"])
-    for cut in range(len(second)):
-        read = journal.load_journal(whole + second[:cut], "j")
-        assert (read.entries, read.end) == ((b"a",), len(whole))
-    # A record of another place in the log is none either.
-    again = journal.load_journal(whole + journal.dump_record(0, [b"a"]), "j")
-    assert again.entries == (b"a",)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"", journal.MAGIC, HEAD_0[:-1], b"x" * 64, head(1), HEAD_0[:30] + bytes(34)],
-)
-def test_bad_journals(data: bytes) -> None:
-    with pytest.raises(FormatError):
-        journal.load_journal(data, "j")
-
-
-def test_a_torn_record_is_cut_off_before_the_next(log: TestLog) -> None:
-    put_record(log, journal.dump_record(5, [b"never signed"])[:-1])
-    log.append(b"signed")
-    assert log.entries()[5:] == [b"signed"]
-    found = journal.load_journal((log.directory / "journal").read_bytes(), "j")
-    assert found.rest == 0
-
-
-def test_a_whole_record_that_was_not_signed_yet_is_in_the_log(log: TestLog) -> None:
-    put_record(log, journal.dump_record(5, [b"from a dead process"]))
-    writer.check_writable(log.directory, log.signer)
-    assert log.entries()[5:] == [b"from a dead process"]
