@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from contextlib import suppress
 
 from pyhash.errors import WriteError
@@ -32,7 +31,9 @@ def write_file(location: str | os.PathLike[str], data: bytes, *, mode: int = 0o6
     """
     text = os.fspath(location)
     directory = os.path.dirname(os.path.abspath(text))
-    temporary = os.path.join(directory, f"{UNFINISHED_PREFIX}{os.getpid()}-{threading.get_ident()}")
+    # By chance: in containers the same numbers of process and thread come again, and with them a
+    # name that a killed process left behind.
+    temporary = os.path.join(directory, UNFINISHED_PREFIX + os.urandom(8).hex())
     try:
         descriptor, is_named = _new_file(directory, temporary)
         try:

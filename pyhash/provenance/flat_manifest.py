@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyhash import limits
-from pyhash.errors import FormatError
+from pyhash.errors import FormatError, LimitError
 from pyhash.provenance.lineage import Statement
 from pyhash.strict_json import expect_fields, expect_string, load_json, show
 
 FIELDS = ("name", "hash", "signed_by", "signature", "training_date", "training_data_hash")
 UNKNOWN = "unknown"
-_TITLE = "model_manifest"
+TITLE = "model_manifest"
 _LINE = re.compile(r"[ \t]+([a-z_]+):[ \t]*(.*?)[ \t]*")
 
 
@@ -79,7 +79,7 @@ def flatten(
 def dump_flat_manifest(manifest: FlatManifest) -> bytes:
     """Write a flat manifest. Pure, thread-safe, raises nothing."""
     lines = (f"  {name}: {json.dumps(getattr(manifest, name))}\n" for name in FIELDS)
-    return f"{_TITLE}:\n{''.join(lines)}".encode("ascii")
+    return f"{TITLE}:\n{''.join(lines)}".encode("ascii")
 
 
 def load_flat_manifest(data: bytes, path: str) -> FlatManifest:
@@ -90,12 +90,15 @@ def load_flat_manifest(data: bytes, path: str) -> FlatManifest:
         path: Where it came from, for messages.
 
     Raises:
-        FormatError, LimitError: Not such a manifest, or a field twice.
+        LimitError: Too long.
+        FormatError: Not such a manifest, or a field twice.
     """
+    if len(data) > limits.MAX_FLAT_MANIFEST_BYTES:
+        raise LimitError(f"{path}: more than {limits.MAX_FLAT_MANIFEST_BYTES} bytes", path)
     if data.lstrip().startswith(b"{"):
-        outer = load_json(data, path=path, max_bytes=limits.MAX_NOTE_BYTES)
-        inner = expect_fields(outer, "the manifest", path, required=(_TITLE,))[_TITLE]
-        fields = expect_fields(inner, _TITLE, path, required=("name", "hash"), optional=FIELDS[2:])
+        outer = load_json(data, path=path, max_bytes=limits.MAX_FLAT_MANIFEST_BYTES)
+        inner = expect_fields(outer, "the manifest", path, required=(TITLE,))[TITLE]
+        fields = expect_fields(inner, TITLE, path, required=("name", "hash"), optional=FIELDS[2:])
         return FlatManifest(
             **{name: expect_string(one, name, path) for name, one in fields.items()}
         )
@@ -104,8 +107,8 @@ def load_flat_manifest(data: bytes, path: str) -> FlatManifest:
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: not UTF-8", path, error.start) from None
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not lines or lines[0].rstrip() != f"{_TITLE}:" or len(data) > limits.MAX_NOTE_BYTES:
-        raise FormatError(f"{path}: does not begin with '{_TITLE}:', or is too large", path)
+    if not lines or lines[0].rstrip() != f"{TITLE}:":
+        raise FormatError(f"{path}: does not begin with '{TITLE}:'", path)
     found: dict[str, str] = {}
     for line in lines[1:]:
         match = _LINE.fullmatch(line)
@@ -124,5 +127,5 @@ def _scalar(text: str, path: str) -> str:
         if len(text) < 2 or not text.endswith("'") or "'" in text[1:-1]:
             raise FormatError(f"{path}: not a quoted value: {show(text)}", path)
         return text[1:-1]
-    value = load_json(text.encode("utf-8"), path=path, max_bytes=limits.MAX_NOTE_BYTES)
+    value = load_json(text.encode("utf-8"), path=path, max_bytes=limits.MAX_FLAT_MANIFEST_BYTES)
     return expect_string(value, "a value", path)

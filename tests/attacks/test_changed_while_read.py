@@ -152,7 +152,7 @@ def test_sign_refuses_too(reader: str, stage: Stage) -> None:
 
 
 def test_changed_between_listing_and_opening(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    def check(listing: Listing) -> list[pyhash.Finding]:
+    def check(listing: Listing, *_: object) -> list[pyhash.Finding]:
         do.flip_byte_keep_times(stage.model / do.SHARD_3, 0)
         return []
 
@@ -163,7 +163,7 @@ def test_changed_between_listing_and_opening(stage: Stage, monkeypatch: pytest.M
 
 
 def test_removed_between_listing_and_opening(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    def check(listing: Listing) -> list[pyhash.Finding]:
+    def check(listing: Listing, *_: object) -> list[pyhash.Finding]:
         (stage.model / do.SHARD_3).unlink()
         return []
 

@@ -102,7 +102,7 @@ def test_swapped_for_a_link_between_listing_and_opening(
     stage: Stage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def check(listing: files.Listing) -> list[Finding]:
+    def check(listing: files.Listing, *_: object) -> list[Finding]:
         act(stage.model / name)
         return []
 
@@ -132,7 +132,7 @@ def test_directory_swapped_for_a_link_while_it_is_listed(
 def test_checkpoint_swapped_for_another_between_listing_and_opening(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def check(listing: files.Listing) -> list[Finding]:
+    def check(listing: files.Listing, *_: object) -> list[Finding]:
         copy = stage.home / "copy"
         shutil.copytree(stage.model, copy)
         stage.model.rename(stage.home / "aside")

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -246,8 +246,10 @@ def test_a_file_put_in_the_place_of_a_blob_after_listing(
     cache.sign()
     real = closure.check_closure
 
-    def exchange(listing: files.Listing) -> list[errors.Finding]:
-        found = real(listing)
+    def exchange(
+        listing: files.Listing, known: Collection[files.CheckpointFile] = ()
+    ) -> list[errors.Finding]:
+        found = real(listing, known)
         os.replace(outside(cache), cache.blobs / "b1")  # another file, the same bytes
         return found
 

@@ -220,7 +220,7 @@ def test_index_that_leads_outside_is_refused(release: Release, tmp_path: Path) -
         pyhash.sign(model, release.key)
     unchecked = pytest.MonkeyPatch()
     with unchecked.context() as patch:
-        patch.setattr("pyhash.closure.check_closure", lambda _: [])
+        patch.setattr("pyhash.closure.check_closure", lambda *_: [])
         pyhash.sign(model, release.key)
     with pytest.raises(errors.ClosureError):
         pull(str(model), tmp_path / "out", release.policy)

@@ -18,6 +18,7 @@ from pyhash.interchange import (
     sha256sum,
 )
 from pyhash.interchange.huggingface import load_note, load_tree
+from pyhash.provenance.flat_manifest import FIELDS
 
 MUTATIONS = 4_000
 
@@ -39,7 +40,7 @@ def seeds() -> list[bytes]:
         "size": 3,
         "annotations": {"org.cncf.model.filepath": "a/b"},
     }
-    flat = dict.fromkeys(flat_manifest.FIELDS, "x") | {"hash": f"pyhash-v1:{_HEX}"}
+    flat = dict.fromkeys(FIELDS, "x") | {"hash": f"pyhash-v1:{_HEX}"}
     tree = {"a": {"size": 1, "blob_id": _SHA1, "lfs_sha256": _HEX, "lfs_size": 1}}
     values = [
         {"files": {"a/b": {"sha256": _HEX, "size": 3}}},

@@ -24,6 +24,7 @@ from pyhash.interchange import (
     sglang,
     sha256sum,
 )
+from pyhash.provenance.flat_manifest import FIELDS
 
 HEX = "0123456789abcdef" * 4
 DIGEST = bytes.fromhex(HEX)
@@ -32,12 +33,12 @@ XXH = HEX[:16]
 
 
 def flat(**more: Any) -> bytes:
-    fields = dict.fromkeys(flat_manifest.FIELDS, "x")
+    fields = dict.fromkeys(FIELDS, "x")
     return json.dumps({"model_manifest": {**fields, "hash": f"sha256:{HEX}", **more}}).encode()
 
 
 def flat_lines(**more: str) -> bytes:
-    fields = {**dict.fromkeys(flat_manifest.FIELDS, 'a "b"'), "hash": f"sha256:{HEX}", **more}
+    fields = {**dict.fromkeys(FIELDS, 'a "b"'), "hash": f"sha256:{HEX}", **more}
     lines = [f"  {name}: {json.dumps(text)}\n" for name, text in fields.items()]
     return "".join(["model_manifest:\n", *lines]).encode()
 
@@ -99,6 +100,8 @@ ACCEPTED: list[tuple[str, bytes, tuple[Expected, ...]]] = [
     ("flat-manifest", flat(), (whole("model"),)),
     ("flat-manifest", flat(hash=f"pyhash-v1:{HEX}"), ()),
     ("flat-manifest", flat_lines(hash=f"pyhash-v1:{HEX}"), ()),
+    ("flat-manifest", b"# by hand\n\nmodel_manifest: \n name: x # mine\n hash: 'sha256:%s'\n"
+     % HEX.encode(), (whole("model"),)),
     ("flat-manifest", flat_lines().removesuffix(b"\n"), (whole("model"),)),
     ("flat-manifest", b'{"model_manifest": {"name": "x", "hash": "sha256:%s"}}' % HEX.encode(),
      (whole("model"),)),
@@ -181,12 +184,12 @@ REFUSED: list[tuple[str, bytes, str]] = [
         (b"{}", "no field 'model_manifest'"),
         (b'{"model_manifest": {}}', "no field 'name'"),
         (flat(extra="x"), "unknown field 'extra'"),
-        (flat_lines(extra="x"), "unknown field 'extra'"),
-        (flat_lines() + b'  name: "x"\n', "line 8"),
-        (b"model_manifest:\n  name: x\n", "line 2"),
-        (b'model_manifest:\n  name: "x" # y\n', "line 2"),
+        (flat_lines(extra="x"), "no field of a flat manifest: '  extra"),
+        (flat_lines() + b'  name: "x"\n', "no field of a flat manifest: '  name"),
+        (b"model_manifest:\n  name: x\n", "needs name and hash"),
+        (b'model_manifest:\n  name: "x" # y\n', "not JSON"),
         (b'model_manifest:\n  name: "x"y"\n', "not JSON"),
-        (b'model_manifest:\n  name: "x"\n', "no field 'hash'"),
+        (b'model_manifest:\n  name: "x"\n', "needs name and hash"),
         (flat(name=1), "not a string"),
         (flat(hash=HEX), "neither a root nor"),
         (flat(hash=f"sha256:{SHA1}"), "not 64 hex"),
@@ -354,7 +357,7 @@ LOOKS = {
     "sglang": [b' {"files": {}}', b'{"checksums": {}}'],
     "gguf-hash": [f"sha256    {HEX}  a\n".encode(), f"xxh64     {XXH}  a:b\n".encode()],
     "oci": [image(layer())],
-    "flat-manifest": [flat(), flat_lines()],
+    "flat-manifest": [flat(), flat_lines(), b"# by hand\n\n" + flat_lines()],
 }
 
 
