@@ -107,6 +107,14 @@ enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *ranges, size_t 
                                       struct pyhash_control *control,
                                       struct pyhash_error *error);
 
+/* SHA-256 of each block of 4096 bytes of a piece of a file, the last one of the file filled up with
+ * zeros, as fs-verity has them: 32 bytes each to `digests`, the caller's. Of `piece` only fd, start
+ * and end count; of the options kernel, reader, and `threads`: how many threads hash pieces at the
+ * same time. This call uses its own alone. After an error the digests are of no use. */
+enum pyhash_status pyhash_hash_verity_blocks(const struct pyhash_range *piece,
+                                             const struct pyhash_options *options,
+                                             uint8_t *digests, struct pyhash_error *error);
+
 /* Fold nodes of one level to their RFC 6962 root: `nnodes` > 0 times 32 bytes, the caller's, which
  * are overwritten; the root is written to `root`, 32 bytes. Same `kernel` as in the options. */
 enum pyhash_status pyhash_fold_nodes(const char *kernel, uint8_t *nodes, size_t nnodes,

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyhash import files
+from pyhash._native._verity_blocks import BLOCK_BYTES
 from pyhash.errors import ChangedWhileReadError, Finding, SealError
 from pyhash.hashing import Options, open_groups
-from pyhash.verity import BLOCK_BYTES, DIGEST_BYTES
+from pyhash.verity import DIGEST_BYTES
 
 SHA256 = 1  # FS_VERITY_HASH_ALG_SHA256
 MAX_DIGEST_BYTES = 64  # of any algorithm that the kernel has

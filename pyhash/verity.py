@@ -13,13 +13,12 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from pyhash import _native, errors, files
+from pyhash._native._verity_blocks import BLOCK_BYTES, hash_verity_blocks
 from pyhash.hashing import Options, open_groups
 
-BLOCK_BYTES = 4096
 DIGEST_BYTES = 32
 NODE_BYTES = BLOCK_BYTES // DIGEST_BYTES * BLOCK_BYTES  # what one block of digests stands for
-READ_BYTES = NODE_BYTES  # at once, into a buffer that stays in a core's cache
-PIECE_BYTES = 16 * NODE_BYTES  # what a thread takes: its blocks of digests fill sixteen lanes
+PIECE_BYTES = 32 * NODE_BYTES  # what a thread takes: its blocks of digests fill the lanes twice
 _DESCRIPTOR = struct.Struct("<BBBBIQ64s32s144x")
 _VERSION, _SHA256, _LOG_BLOCK = 1, 1, 12
 
@@ -90,15 +89,15 @@ def _hash_group(
     nodes = [bytearray(_node_count(file) * DIGEST_BYTES) for file in group]
     pieces = _Pieces(group)
 
+    count = min(options.thread_count(), pieces.count)
+
     def work() -> None:
-        buffer = memoryview(bytearray(min(READ_BYTES, pieces.most_bytes)))
         with pieces:
             for index, start in pieces:
-                own = _hash_piece(group[index], descriptors[index], start, buffer, options.kernel)
+                own = _hash_piece(group[index], descriptors[index], start, options, count)
                 first = start // NODE_BYTES * DIGEST_BYTES
                 nodes[index][first : first + len(own)] = own
 
-    count = min(options.thread_count(), pieces.count)
     if count < 2:
         work()
     else:
@@ -124,7 +123,6 @@ class _Pieces:
     def __init__(self, group: Sequence[files.CheckpointFile]) -> None:
         sizes = [file.identity.size for file in group]
         self.count = sum(-(-size // PIECE_BYTES) for size in sizes)
-        self.most_bytes = -(-max(sizes, default=0) // BLOCK_BYTES) * BLOCK_BYTES
         self._lock = threading.Lock()
         self._rest: Iterator[tuple[int, int]] = (
             (index, start)
@@ -149,35 +147,14 @@ class _Pieces:
 
 
 def _hash_piece(
-    file: files.CheckpointFile, descriptor: int, start: int, buffer: memoryview, kernel: str | None
+    file: files.CheckpointFile, descriptor: int, start: int, options: Options, threads: int
 ) -> bytes:
     size = file.identity.size
-    end = min(start + PIECE_BYTES, size)
-    digests = bytearray()
-    for offset in range(start, end, READ_BYTES):
-        length = min(READ_BYTES, end - offset)
-        whole = -(-length // BLOCK_BYTES) * BLOCK_BYTES
-        _read(file.path, descriptor, offset, buffer[:length])
-        buffer[length:whole] = bytes(whole - length)  # fs-verity fills up the last block with zeros
-        digests += _native.hash_messages(buffer[:whole], BLOCK_BYTES, kernel=kernel)
-    return bytes(digests) if size <= BLOCK_BYTES else _hash_blocks(bytes(digests), kernel)
-
-
-def _read(path: str, descriptor: int, offset: int, into: memoryview) -> None:
-    """Fill some memory from an open file.
-
-    Raises:
-        ReadError: The system refused.
-        TruncatedError: The file ends before.
-    """
-    done = 0
-    with files.reading(path):
-        while done < len(into):
-            more = os.preadv(descriptor, [into[done:]], offset + done)
-            if not more:
-                place = offset + done
-                raise errors.TruncatedError(f"{path}: ends at byte {place}", path, None, place)
-            done += more
+    piece = _native.Range(file.path, descriptor, start, min(start + PIECE_BYTES, size))
+    digests = hash_verity_blocks(
+        piece, reader=options.reader, kernel=options.kernel, threads=threads
+    )
+    return digests if size <= BLOCK_BYTES else _hash_blocks(digests, options.kernel)
 
 
 def _fold(digests: bytes, kernel: str | None) -> bytes:

@@ -19,6 +19,7 @@ import pyhash
 from pyhash import errors
 from pyhash.pull import PullOptions, pull
 from pyhash.pull import main as pull_main
+from pyhash.pull.quarantine import Quarantine
 from tests.distribution._release import (
     BIG,
     BIG_BYTES,
@@ -247,6 +248,34 @@ def test_full_disk_is_said_before_anything_is_fetched(
     with pytest.raises(errors.WriteError, match="still to come"):
         pull(str(release.model), tmp_path / "out", release.policy)
     assert not (tmp_path / "out").exists()
+
+
+def test_disk_that_somebody_else_fills_meanwhile(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was room when it was asked for; the drive says no in the middle of a write."""
+    place = tmp_path / "drive"
+    place.mkdir()
+    try:
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=20m", "none", place],
+            check=True,
+            capture_output=True,
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a drive of 20 MiB cannot be mounted: {error}")
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Quarantine, "check_space", lambda *_: None)
+            with pytest.raises(errors.WriteError, match="No space left on device"):
+                pull(str(release.model), place / "out", release.policy)
+        assert not (place / "out").exists()
+        subprocess.run(["mount", "-o", "remount,size=200m", place], check=True)
+        result = pull(str(release.model), place / "out", release.policy)
+        assert 0 < result.bytes_moved <= release.size
+        assert content_of(place / "out", release) == release.content
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @pytest.mark.parametrize("when", ["on the way", "at the end"])

@@ -16,7 +16,7 @@ import urllib3
 
 from pyhash import errors
 from pyhash.credentials import load_credential
-from pyhash.fetch import Network
+from pyhash.fetch import Network, open_source
 from pyhash.fetch.links import LinkSet, dump_links, load_links
 from pyhash.policy import Policy
 from pyhash.pull import PullOptions, pull
@@ -29,6 +29,7 @@ from pyhash.store.access_records import read_records
 from pyhash.store.checking import check_store, findings_of
 from pyhash.store.embedded import EmbeddedStore
 from tests.distribution._release import BIG, Release, content_of
+from tests.support import signed_put
 
 HOUR = timedelta(hours=1)
 
@@ -298,3 +299,36 @@ def test_every_access_is_in_the_servers_own_log(store: EmbeddedStore, home: str)
     assert {BIG, "model.sig", "latest.json"} <= stored
     assert {one.requester for one in records} <= {"writer", "reader", None}
     assert os.path.getsize(store.audit) > 0
+
+
+# --- digests that the server compares -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("payload_of", "checksum_of"), [(b"other", b"sent"), (b"sent", b"other"), (b"other", b"other")]
+)
+def test_the_server_refuses_bytes_that_are_not_those_of_their_digest(
+    payload_of: bytes, checksum_of: bytes, store: EmbeddedStore
+) -> None:
+    """Why a push may believe the server: it compares what arrives before it stores it."""
+    credential = load_credential(store.writer)
+    place = f"/{store.bucket}/digests/{payload_of.decode()}-{checksum_of.decode()}"
+
+    def send(path: str, payload: bytes, checksum: bytes) -> signed_put.Answer:
+        return signed_put.put(
+            store.endpoint,
+            store.ca_file,
+            credential,
+            path,
+            b"sent",
+            payload_of=payload,
+            checksum_of=checksum,
+        )
+
+    assert send(place + "-right", b"sent", b"sent").status == 200
+    answer = send(place, payload_of, checksum_of)
+    assert answer.status == 400, answer
+    source = open_source(f"s3://{store.bucket}/digests", network(store.reader))
+    with pytest.raises(errors.FetchError, match=r"404|NoSuchKey|not found|no such|is not there"):
+        source.fetch_small(place.rpartition("/")[2], 10)
+    assert source.fetch_small(place.rpartition("/")[2] + "-right", 10) == b"sent"

@@ -44,6 +44,7 @@ ENGINE_TESTS = (
     "test_faults quick",
     "fuzz_engine 200",
     "test_calls",
+    "test_verity_blocks",
     "test_readers",
     "test_sigbus",
 )

@@ -6,12 +6,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import reference
 
 from pyhash import errors, files, verity
+from pyhash._native import READERS, Range
+from pyhash._native._verity_blocks import hash_verity_blocks
 from pyhash.hashing import Options
 from pyhash.verity import hash_verity, hash_verity_listing
 
@@ -24,6 +28,7 @@ VECTORS = [
         "48df0c462329cd879661bd05b39aa81b05cc16afd27a7196a559da83531d39d9",
     ),
 ]
+SPAN = 1 << 20
 SIZES = [1, 4095, 4096, 4097, 8192, 128 * 4096, 128 * 4096 + 1, (1 << 20) + 5, 128 * 128 * 4096 + 1]
 
 
@@ -61,50 +66,80 @@ def test_files_of_a_listing_in_their_order(tmp_path: Path, threads: int) -> None
     assert [one.hex() for one in found] == [digest for _, digest in VECTORS]
 
 
-def test_a_piece_boundary_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data, digest = VECTORS[3]
+@pytest.mark.parametrize("size", [SPAN - 1, SPAN, SPAN + 1, 3 * SPAN + 4095, 9 * SPAN + 4097])
+@pytest.mark.parametrize("reader", READERS)
+def test_pieces_and_readers_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, reader: str
+) -> None:
+    data = os.urandom(size)
     (tmp_path / "f").write_bytes(data)
-    monkeypatch.setattr(verity, "PIECE_BYTES", verity.NODE_BYTES)
-    monkeypatch.setattr(verity, "READ_BYTES", 3 * 4096)
-    assert hash_verity(tmp_path / "f", options=Options(threads=2)).hex() == digest
+    monkeypatch.setattr(verity, "PIECE_BYTES", 2 * verity.NODE_BYTES)
+    for threads in (1, 2):
+        found = hash_verity(tmp_path / "f", options=Options(threads=threads, reader=reader))
+        assert found == reference.verity_digest(data)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("reader", READERS)
 def test_what_cannot_be_read_ends_it_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, reader: str
 ) -> None:
-    (tmp_path / "f").write_bytes(bytes(64 << 20))
-    calls: list[int] = []
+    path = tmp_path / "f"
+    path.write_bytes(bytes(64 << 20))
+    pieces: list[int] = []
 
-    def end(descriptor: int, buffers: list[memoryview], offset: int) -> int:
-        calls.append(offset)
-        return 0
+    def cut(piece: Range, **how: Any) -> bytes:
+        os.truncate(path, 0)
+        pieces.append(piece.start)
+        return hash_verity_blocks(piece, **how)
 
-    monkeypatch.setattr(os, "preadv", end)
-    with pytest.raises(errors.TruncatedError, match="ends at byte"):
-        hash_verity(tmp_path / "f", options=Options(threads=threads))
-    assert len(calls) <= threads
-
-
-def test_short_reads_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data, digest = VECTORS[3]
-    (tmp_path / "f").write_bytes(data)
-    real = os.preadv
-    monkeypatch.setattr(
-        os, "preadv", lambda one, buffers, offset: real(one, [buffers[0][:5000]], offset)
-    )
-    assert hash_verity(tmp_path / "f").hex() == digest
+    monkeypatch.setattr(verity, "hash_verity_blocks", cut)
+    with pytest.raises(errors.TruncatedError, match="f: the file ended early at byte 0"):
+        hash_verity(path, options=Options(threads=threads, reader=reader))
+    assert len(pieces) <= threads
 
 
 def test_changed_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"before")
-    real = os.preadv
 
-    def change(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+    def change(piece: Range, **how: Any) -> bytes:
         path.write_bytes(b"behind the back")
-        return real(descriptor, buffers, offset)
+        return hash_verity_blocks(piece, **how)
 
-    monkeypatch.setattr(os, "preadv", change)
+    monkeypatch.setattr(verity, "hash_verity_blocks", change)
     with pytest.raises(errors.ChangedWhileReadError):
         hash_verity(path)
+
+
+# --- the engine's call ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def piece(tmp_path: Path) -> Iterator[Range]:
+    (tmp_path / "f").write_bytes(bytes(5000))
+    descriptor = os.open(tmp_path / "f", os.O_RDONLY)
+    yield Range("f", descriptor, 0, 5000)
+    os.close(descriptor)
+
+
+def test_pieces_that_make_no_sense(piece: Range) -> None:
+    for start, end in ((4096, 5000), (0, -1), (SPAN, 5), (0, 1 << 63)):
+        with pytest.raises(errors.UsageError, match="no piece"):
+            hash_verity_blocks(Range("f", piece.source, start, end))
+    with pytest.raises(errors.UsageError, match="no reader 'telepathy'"):
+        hash_verity_blocks(piece, reader="telepathy")
+    with pytest.raises(errors.EngineError, match="kernel"):
+        hash_verity_blocks(piece, kernel="none")
+    assert hash_verity_blocks(Range("f", piece.source, 0, 0)) == b""
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(errors.ReadError, match="d: "):
+            hash_verity_blocks(Range("d", descriptor, 0, 5))
+    finally:
+        os.close(descriptor)
+    with pytest.raises(errors.ReadError, match=r"gone: .*errno 9"):
+        hash_verity_blocks(Range("gone", descriptor, 0, 5))

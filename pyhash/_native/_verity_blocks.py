@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Digests of the blocks of an open file; one thread, the interpreter lock is free meanwhile."""
+
+from __future__ import annotations
+
+from pyhash import errors
+from pyhash._native import DIGEST_BYTES, READERS, SPAN_BYTES, Range
+from pyhash._native._engine import ffi, lib
+from pyhash._native._statuses import raise_status
+
+BLOCK_BYTES = 4096
+
+
+def hash_verity_blocks(
+    piece: Range, *, reader: str = "auto", kernel: str | None = None, threads: int = 1
+) -> bytes:
+    """Return the SHA-256 of each block of 4096 bytes, the last one of a file filled up with zeros.
+
+    Args:
+        piece: Of an open file; it starts on a multiple of 1 MiB, and ends on one or with the file.
+        reader: ``auto``, ``mmap``, ``buffered`` or ``direct``.
+        kernel: Name, or None for the engine's preference.
+        threads: How many threads do the same meanwhile; this call uses its own alone.
+
+    Returns:
+        32 bytes for each block.
+
+    Raises:
+        ReadError: The system refused a read, or the descriptor is no regular file.
+        TruncatedError: The file ended before the piece did.
+        EngineError: Out of memory, or no such kernel.
+        UsageError: No such reader, or a piece that makes no sense.
+    """
+    if reader not in READERS:
+        raise errors.UsageError(f"no reader {reader!r}; there are {', '.join(READERS)}")
+    if piece.start % SPAN_BYTES or not 0 <= piece.start <= piece.end < 1 << 63:
+        raise errors.UsageError(f"[{piece.start}, {piece.end}) is no piece of a file")
+    digests = bytearray(DIGEST_BYTES * -(-(piece.end - piece.start) // BLOCK_BYTES))
+    range_ = ffi.new("struct pyhash_range *")
+    range_.fd, range_.start, range_.end = piece.source, piece.start, piece.end
+    options = ffi.new("struct pyhash_options *")
+    name = ffi.NULL if kernel is None else ffi.new("char[]", kernel.encode("utf-8"))
+    options.kernel, options.reader, options.threads = name, READERS[reader], threads
+    error = ffi.new("struct pyhash_error *")
+    out = ffi.from_buffer("uint8_t[]", digests, require_writable=True)
+    status = lib.pyhash_hash_verity_blocks(range_, options, out, error)
+    if status != lib.PYHASH_OK:
+        raise_status(status, error, [piece])
+    return bytes(digests)
