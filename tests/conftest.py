@@ -12,6 +12,11 @@ import pytest
 # calls it within this process would leave that behind, and the next broken pipe would kill it.
 LEFT_AS_FOUND = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT)
 
+# Shells start background jobs with Ctrl-C ignored, and every process below inherits that: the tests
+# of Ctrl-C would wait for what never comes.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(autouse=True)
 def signals_as_found() -> Iterator[None]:
