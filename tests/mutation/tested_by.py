@@ -10,7 +10,11 @@ _SIGNING = (
     "unit/test_sigstore.py",
     "unit/test_cosign.py",
 )
-_CERTIFICATES = ("unit/test_certificate.py", "unit/test_certificate_files.py")
+_CERTIFICATES = (
+    "unit/test_certificate.py",
+    "unit/test_certificate_edges.py",
+    "unit/test_certificate_files.py",
+)
 _KEYS = ("unit/test_ecdsa.py", "unit/test_key_files.py", "unit/test_encrypted_keys.py")
 _MANIFEST = (
     "unit/test_manifest.py",
