@@ -14,12 +14,19 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pyhash.errors import SignatureError, UsageError
-from pyhash.signing import Envelope, Material, load_verifier
+from pyhash.signing import (
+    Envelope,
+    Material,
+    load_signer,
+    load_verifier,
+    sign_payload,
+    verify_envelope,
+)
 from pyhash.signing.certificate import CertificateVerifier, names_in
 from pyhash.signing.certificate_path import check_leaf, find_path
 from pyhash.signing.dsse import PAYLOAD_TYPE, pae
 from tests.support import authority
-from tests.support.authority import DAY, IDENTITY, NOW, ca, leaf
+from tests.support.authority import DAY, IDENTITY, NOW, ca, crl, leaf
 
 SECOND = DAY / 86400
 ROOT = ca("root")
@@ -148,3 +155,18 @@ def test_anybody_and_somebody(tmp_path: Path, rest: str) -> None:
     (tmp_path / "root").write_bytes(ROOT.pem())
     with pytest.raises(UsageError, match=r"say who may sign|is there 2 times"):
         load_verifier(f"certificate:root={tmp_path / 'root'};{rest}")
+
+
+def test_revoked_by_a_list_in_a_file(tmp_path: Path) -> None:
+    chain = authority.make_chain(tmp_path)
+    bundle = sign_payload(b"x", load_signer(chain.signer))
+    lists = []
+    for number, serials in enumerate(((), (chain.leaf.certificate.serial_number,))):
+        names = [tmp_path / f"{number}{which}.crl" for which in ("middle", "root")]
+        names[0].write_bytes(crl(chain.middle, serials))
+        names[1].write_bytes(crl(chain.root))
+        lists.append("".join(f";crl={name}" for name in names))
+    good, revoked = (load_verifier(chain.trust + one) for one in lists)
+    assert verify_envelope(bundle, [good]).signer.name == IDENTITY
+    with pytest.raises(SignatureError, match="is revoked"):
+        verify_envelope(bundle, [revoked])
