@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import pkcs11
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -58,8 +59,9 @@ class Token:
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
     made = Token(tmp_path_factory.mktemp("token"))
-    # Read by the library, once, when it is loaded.
+    # Read by the library when it begins: which it does once, unless it is told to begin again.
     with patch.dict(os.environ, made.environment):
+        pkcs11.lib(str(made.hsm.module)).reinitialize()
         yield made
 
 

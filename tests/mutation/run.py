@@ -13,6 +13,7 @@ function of the module.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -96,7 +97,7 @@ def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path
 
     class Plugin(_FewExamples):
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
-            module = sys.modules[_dotted(name)]
+            module = importlib.import_module(_dotted(name))  # which may not be needed before a test
             lines, seconds = _run_unchanged(name, session)
             noticed = [0] * len(session.items)
             tests.extend(session.items[number].nodeid for number in lines.in_functions())
@@ -115,9 +116,9 @@ def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path
 
     with tempfile.TemporaryDirectory() as basetemp:
         options = ["-q", "-p", "no:cacheprovider", f"--basetemp={basetemp}/t"]
-        pytest.main([*options, *_paths(TESTS[name])], plugins=[Plugin()])
+        code = pytest.main([*options, *_paths(TESTS[name])], plugins=[Plugin()])
     report.write_text(json.dumps({"answers": answers, "tests": tests}))
-    return 0
+    return int(code)  # of the loop above alone, in which nothing fails: not of any test
 
 
 def _run_unchanged(name: str, session: pytest.Session) -> tuple[LinesByTest, float]:

@@ -56,7 +56,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "manifest/_historical": _OTHER_TOOLS,
     "manifest/_release": _MANIFEST,
     "manifest/_reading": _MANIFEST,
-    "manifest/_serialization": ("unit/test_serialization.py", *_MANIFEST, *_OTHER_TOOLS),
+    "manifest/_serialization": ("unit/test_serialization.py", *_MANIFEST),
     "manifest/_model": _MANIFEST,
     "manifest/_writing": (*_MANIFEST, "unit/test_sign.py"),
     "locations": ("unit/test_locations.py", "unit/test_pinned_root.py", "unit/test_sign.py"),

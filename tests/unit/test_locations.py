@@ -52,6 +52,7 @@ def test_beside_a_file(tmp_path: Path) -> None:
         ("models/model.sig", None),
         ("model", None),
         ("model/a/..", None),
+        ("model/..", None),
         ("/", None),
         ("through/x.sig", "a/x.sig"),
         ("model/link", "link"),
