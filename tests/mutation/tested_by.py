@@ -72,7 +72,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "signing/certificate": (*_CERTIFICATES, "integration/test_historical_bundles.py"),
     "signing/certificate_path": _CERTIFICATES,
     "signing/revocation": _CERTIFICATES,
-    "signing/references": ("unit/test_certificate_files.py", "unit/test_policy_file.py"),
+    "signing/references": (
+        "unit/test_certificate_edges.py",
+        "unit/test_certificate_files.py",
+        "unit/test_policy_file.py",
+    ),
     "signing/historical": _OTHER_TOOLS,
     "signing/sigstore": ("unit/test_sigstore.py",),
     "signing/pkcs11_uri": ("integration/test_pkcs11.py",),

@@ -25,6 +25,7 @@ from pyhash.signing import (
 from pyhash.signing.certificate import CertificateVerifier, names_in
 from pyhash.signing.certificate_path import check_leaf, find_path
 from pyhash.signing.dsse import PAYLOAD_TYPE, pae
+from pyhash.signing.references import parse_parameters
 from tests.support import authority
 from tests.support.authority import DAY, IDENTITY, NOW, ca, crl, leaf
 
@@ -170,3 +171,9 @@ def test_revoked_by_a_list_in_a_file(tmp_path: Path) -> None:
     assert verify_envelope(bundle, [good]).signer.name == IDENTITY
     with pytest.raises(SignatureError, match="is revoked"):
         verify_envelope(bundle, [revoked])
+
+
+def test_file_names_that_are_no_text() -> None:
+    """Bytes of a path, escaped or as they came from the command line."""
+    given = parse_parameters("root=%ffa;root=\udcffa", ("root", "crl"), scheme="certificate")
+    assert given == {"root": ("\udcffa", "\udcffa"), "crl": ()}
