@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
+import blake3
 import pytest
 
 from pyhash import limits
 from pyhash.errors import FormatError
 from pyhash.manifest._model import ShardEntry, SignedRange
 from pyhash.manifest._serialization import (
+    DIGEST_BYTES,
     Serialization,
     load_digest,
     load_range,
@@ -46,6 +49,8 @@ def test_sizes_of_ranges(given: dict[str, Any], size: int) -> None:
         {**RANGES, "shard_size": -1000},
         {**RANGES, "shard_size": limits.MAX_SHARD_BYTES + 1},
         {**RANGES, "shard_size": 0.5},
+        {**RANGES, "shard_size": 999.5},
+        {**RANGES, "shard_size": True},
         {**RANGES, "shard_size": [1000]},
         {**RANGES, "allow_symlinks": 0},
         {**RANGES, "ignore_paths": "a"},
@@ -59,6 +64,11 @@ def test_sizes_of_ranges(given: dict[str, Any], size: int) -> None:
 def test_fields_that_make_no_sense(value: dict[str, Any]) -> None:
     with pytest.raises(FormatError, match="serialization"):
         load_serialization(value, True, "s")
+
+
+def test_bytes_of_digests() -> None:
+    made = {"sha256": hashlib.sha256(), "blake2b": hashlib.blake2b(), "blake3": blake3.blake3()}
+    assert {name: one.digest_size for name, one in made.items()} == DIGEST_BYTES
 
 
 def test_what_is_ours() -> None:
