@@ -181,11 +181,11 @@ def _run_modules(
     answers: dict[int, str] = {}
     noticed: Counter[str] = Counter(tests)  # those that have noticed more come earlier
     with tempfile.TemporaryDirectory() as notes:
-        unchanged = partial(_run_module, name, path, path.read_text("utf-8"), noticed, notes)
-        if mutants and _in_fork(unchanged) != SURVIVED:
+        run = partial(_run_module, name, path, noticed=noticed, tests=tests, notes=notes)
+        if mutants and _in_fork(partial(run, path.read_text("utf-8"))) != SURVIVED:
             raise SystemExit(f"{name}: its tests fail without any mutant")
         for number, mutant in mutants.items():
-            work = partial(_run_module, name, path, mutant.source, noticed, notes)
+            work = partial(run, mutant.source)
             answers[number] = _in_fork(work)
             if answers[number] == KILLED:
                 answers[number] = _in_fork(work)  # twice, as above
@@ -195,13 +195,15 @@ def _run_modules(
     return answers
 
 
-def _run_module(name: str, path: Path, source: str, noticed: Counter[str], notes: str) -> int:
+def _run_module(
+    name: str, path: Path, source: str, *, noticed: Counter[str], tests: Sequence[str], notes: str
+) -> int:
     """Run tests from the start with other source for one module, and note which one fails."""
 
     class Plugin(_FewExamples):
         def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-            if noticed:  # else the module has no function, and any test may use what it has
-                run = {nodeid.partition("[")[0] for nodeid in noticed}
+            if tests:  # else the module has no function, and any test may use what it has
+                run = {nodeid.partition("[")[0] for nodeid in tests}
                 always = tuple(_paths(OF_EVERY_MODULE))
                 items[:] = [
                     item
