@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from pyhash.errors import SignatureError
 
-SEED_BYTES = 32
 PUBLIC_KEY_BYTES = 32
-SIGNATURE_BYTES = 64
 
 
 def generate_seed() -> bytes:

@@ -9,14 +9,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
+import pkcs11
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 import pyhash
-from pyhash import signing
+from pyhash import limits, signing
 from pyhash.errors import DependencyError, KeyFileError, UsageError
+from pyhash.signing.pkcs11 import _find_token
 from pyhash.signing.pkcs11_uri import parse_uri
 from tests.support import authority, peer, softhsm
 
@@ -56,8 +59,9 @@ class Token:
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
     made = Token(tmp_path_factory.mktemp("token"))
-    # Read by the library, once, when it is loaded.
+    # Read by the library when it begins: which it does once, unless it is told to begin again.
     with patch.dict(os.environ, made.environment):
+        pkcs11.lib(str(made.hsm.module)).reinitialize()
         yield made
 
 
@@ -111,6 +115,7 @@ def test_pin_is_asked_for(token: Token) -> None:
         [signer.public_key],  # type: ignore[attr-defined]
     )
     assert asked == ["the token pyhash tests"]
+    assert softhsm.PIN not in repr(signer)
 
 
 def test_certificate_of_a_key_in_a_token(token: Token, model: Path, tmp_path: Path) -> None:
@@ -129,6 +134,9 @@ REFUSED = {
     "two keys": ("object=twin", None, "holds 2 times"),
     "RSA": ("object=rsa", None, "not an ECDSA key"),
     "other serial": ("serial=123;object=P-256", None, "0 tokens fit"),
+    "other manufacturer": ("manufacturer=x;object=P-256", None, "0 tokens fit"),
+    "other model": ("model=x;object=P-256", None, "0 tokens fit"),
+    "label of one key, identifier of another": ("object=P-256;id=%02", None, "holds 0 times"),
     "no PIN": ("object=P-256", "", "needs a PIN"),
 }
 
@@ -146,7 +154,9 @@ def test_refused(token: Token, name: str) -> None:
         (b"0000", "PinIncorrect"),
         (b"", "empty or too long"),
         (b"\xff", "not UTF-8"),
-        (b"1" * 1025, "empty or too long"),
+        (b"1" * (limits.MAX_PASSPHRASE_BYTES + 1), "empty or too long"),
+        (b"1" * limits.MAX_PASSPHRASE_BYTES, r"PinIncorrect|PinLenRange"),
+        (b"1", r"PinIncorrect|PinLenRange"),
     ],
 )
 def test_wrong_pin(token: Token, pin: bytes, message: str) -> None:
@@ -173,6 +183,23 @@ def test_library_that_is_none(tmp_path: Path) -> None:
             signing.load_signer(
                 f"pkcs11:object=a?module-path={module}", passphrase=lambda _: b"1234"
             )
+
+
+def test_two_tokens_that_fit() -> None:
+    """None is chosen; where there is no token, nobody looks."""
+    token = SimpleNamespace(label="a", serial=b"1", manufacturer_id="m", model="x")
+    slots = [SimpleNamespace(get_token=lambda: token)]
+
+    def library(count: int) -> Any:
+        def get_slots(*, token_present: bool) -> list[Any]:
+            return slots * count if token_present else []
+
+        return SimpleNamespace(lib=lambda _: SimpleNamespace(get_slots=get_slots))
+
+    uri = parse_uri("token=a;serial=1;manufacturer=m;model=x;object=o?module-path=m")
+    assert _find_token(library(1), uri) is token
+    with pytest.raises(KeyFileError, match="2 tokens fit"):
+        _find_token(library(2), uri)
 
 
 def test_token_that_lies(token: Token) -> None:
@@ -237,6 +264,9 @@ def test_command_line(token: Token, model: Path, tmp_path: Path) -> None:
         ("object=%zz?module-path=m", "begins no escape"),
         ("object=%ff?module-path=m", "not UTF-8"),
         ("object=%00?module-path=m", "NUL"),
+        ("object=a;pin-value=1234?module-path=m", "a PIN does not belong into the URI"),
+        ("object=a;type=?module-path=m", "twice or empty"),
+        ("object=a?module-path=m&module-path=n", "there twice"),
         ("object=a?module-path=m&pin-source=%7Ccat", "command is not run"),
         ("object=a?module-path=m&pin-source=file://host/pin", "not a file of this machine"),
         ("object=a?module-name=m", "'module-name' is not understood"),
@@ -256,3 +286,20 @@ def test_uri() -> None:
     assert uri.token == "a;b"
     assert (uri.serial, uri.manufacturer, uri.model, uri.label) == ("1", "m", "x", "o")
     assert (uri.key_id, uri.module, uri.pin_file) == (b"\x01\xff", "/lib/p.so", "/run/pin")
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        ("/run/pin", "/run/pin"),
+        ("file:/run/pin", "/run/pin"),
+        ("file://localhost/run/pin", "/run/pin"),
+        ("here/file:", "here/file:"),
+    ],
+)
+def test_files_of_a_pin(source: str, path: str) -> None:
+    reference = f"object=o?module-path=m&pin-source={source}"
+    assert parse_uri(reference).pin_file == path
+    assert signing.key_files(f"pkcs11:{reference}") == (path,)
+    assert parse_uri("object=o?module-path=m").pin_file is None
+    assert signing.key_files("pkcs11:object=o?module-path=m") == ()

@@ -13,6 +13,7 @@ function of the module.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -96,7 +97,7 @@ def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path
 
     class Plugin(_FewExamples):
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
-            module = sys.modules[_dotted(name)]
+            module = importlib.import_module(_dotted(name))  # which may not be needed before a test
             lines, seconds = _run_unchanged(name, session)
             noticed = [0] * len(session.items)
             tests.extend(session.items[number].nodeid for number in lines.in_functions())
@@ -115,9 +116,9 @@ def _run_functions(name: str, mutants: dict[int, operators.Mutant], report: Path
 
     with tempfile.TemporaryDirectory() as basetemp:
         options = ["-q", "-p", "no:cacheprovider", f"--basetemp={basetemp}/t"]
-        pytest.main([*options, *_paths(TESTS[name])], plugins=[Plugin()])
+        code = pytest.main([*options, *_paths(TESTS[name])], plugins=[Plugin()])
     report.write_text(json.dumps({"answers": answers, "tests": tests}))
-    return 0
+    return int(code)  # of the loop above alone, in which nothing fails: not of any test
 
 
 def _run_unchanged(name: str, session: pytest.Session) -> tuple[LinesByTest, float]:
@@ -180,11 +181,11 @@ def _run_modules(
     answers: dict[int, str] = {}
     noticed: Counter[str] = Counter(tests)  # those that have noticed more come earlier
     with tempfile.TemporaryDirectory() as notes:
-        unchanged = partial(_run_module, name, path, path.read_text("utf-8"), noticed, notes)
-        if mutants and _in_fork(unchanged) != SURVIVED:
+        run = partial(_run_module, name, path, noticed=noticed, tests=tests, notes=notes)
+        if mutants and _in_fork(partial(run, path.read_text("utf-8"))) != SURVIVED:
             raise SystemExit(f"{name}: its tests fail without any mutant")
         for number, mutant in mutants.items():
-            work = partial(_run_module, name, path, mutant.source, noticed, notes)
+            work = partial(run, mutant.source)
             answers[number] = _in_fork(work)
             if answers[number] == KILLED:
                 answers[number] = _in_fork(work)  # twice, as above
@@ -194,13 +195,15 @@ def _run_modules(
     return answers
 
 
-def _run_module(name: str, path: Path, source: str, noticed: Counter[str], notes: str) -> int:
+def _run_module(
+    name: str, path: Path, source: str, *, noticed: Counter[str], tests: Sequence[str], notes: str
+) -> int:
     """Run tests from the start with other source for one module, and note which one fails."""
 
     class Plugin(_FewExamples):
         def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-            if noticed:  # else the module has no function, and any test may use what it has
-                run = {nodeid.partition("[")[0] for nodeid in noticed}
+            if tests:  # else the module has no function, and any test may use what it has
+                run = {nodeid.partition("[")[0] for nodeid in tests}
                 always = tuple(_paths(OF_EVERY_MODULE))
                 items[:] = [
                     item

@@ -10,7 +10,11 @@ _SIGNING = (
     "unit/test_sigstore.py",
     "unit/test_cosign.py",
 )
-_CERTIFICATES = ("unit/test_certificate.py", "unit/test_certificate_files.py")
+_CERTIFICATES = (
+    "unit/test_certificate.py",
+    "unit/test_certificate_edges.py",
+    "unit/test_certificate_files.py",
+)
 _KEYS = ("unit/test_ecdsa.py", "unit/test_key_files.py", "unit/test_encrypted_keys.py")
 _MANIFEST = (
     "unit/test_manifest.py",
@@ -52,11 +56,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "manifest/_historical": _OTHER_TOOLS,
     "manifest/_release": _MANIFEST,
     "manifest/_reading": _MANIFEST,
-    "manifest/_serialization": (*_MANIFEST, *_OTHER_TOOLS),
+    "manifest/_serialization": ("unit/test_serialization.py", *_MANIFEST),
     "manifest/_model": _MANIFEST,
     "manifest/_writing": (*_MANIFEST, "unit/test_sign.py"),
     "locations": ("unit/test_locations.py", "unit/test_pinned_root.py", "unit/test_sign.py"),
-    "signing/__init__": (*_SIGNING, *_KEYS, *_CERTIFICATES),
+    "signing/__init__": (*_SIGNING, *_KEYS, *_CERTIFICATES, "integration/test_pkcs11.py"),
     "signing/_base": (*_SIGNING, "unit/test_certificate.py"),
     "signing/envelope": (*_SIGNING, *_CERTIFICATES, "unit/test_verify_policy.py"),
     "signing/bundle": _SIGNING,
@@ -68,7 +72,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "signing/certificate": (*_CERTIFICATES, "integration/test_historical_bundles.py"),
     "signing/certificate_path": _CERTIFICATES,
     "signing/revocation": _CERTIFICATES,
-    "signing/references": ("unit/test_certificate_files.py", "unit/test_policy_file.py"),
+    "signing/references": (
+        "unit/test_certificate_edges.py",
+        "unit/test_certificate_files.py",
+        "unit/test_policy_file.py",
+    ),
     "signing/historical": _OTHER_TOOLS,
     "signing/sigstore": ("unit/test_sigstore.py",),
     "signing/pkcs11_uri": ("integration/test_pkcs11.py",),

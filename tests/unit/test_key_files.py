@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 
 from pyhash import limits
 from pyhash.errors import KeyFileError, UsageError
+from pyhash.signing import load_verifier
 from pyhash.signing.ecdsa import (
     CURVES,
     PrivateKey,
@@ -55,6 +56,15 @@ def pem_file(tmp_path: Path) -> Callable[..., Path]:
 
 def _public_pem(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(_PEM, _SPKI)
+
+
+def test_file_with_the_name_of_a_method(
+    other: ec.EllipticCurvePrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a colon makes it a method."""
+    monkeypatch.chdir(tmp_path)
+    Path("certificate").write_bytes(_public_pem(other.public_key()))
+    assert load_verifier("certificate").hint == load_public_key("certificate").hint
 
 
 # --- reading key files ------------------------------------------------------------------------

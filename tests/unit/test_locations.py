@@ -12,6 +12,8 @@ from pyhash.locations import (
     OWN_NAMES,
     check_keys_outside,
     default_bundle,
+    default_proofs,
+    default_provenance,
     default_tree,
     inside,
 )
@@ -20,6 +22,8 @@ from pyhash.locations import (
 def test_in_a_directory(tmp_path: Path) -> None:
     assert default_bundle(tmp_path) == f"{tmp_path}/model.sig"
     assert default_tree(str(tmp_path)) == f"{tmp_path}/model.tree"
+    assert default_provenance(tmp_path) == f"{tmp_path}/model.provenance.jsonl"
+    assert default_proofs(str(tmp_path)) == f"{tmp_path}/model.proofs.jsonl"
     own = ("model.sig", "model.tree", "model.provenance.jsonl", "model.proofs.jsonl")
     assert own == OWN_NAMES
 
@@ -28,6 +32,8 @@ def test_beside_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.gguf").touch()
     assert default_bundle(tmp_path / "a.gguf") == f"{tmp_path}/a.gguf.sig"
     assert default_tree(tmp_path / "a.gguf") == f"{tmp_path}/a.gguf.tree"
+    assert default_provenance(tmp_path / "a.gguf") == f"{tmp_path}/a.gguf.provenance.jsonl"
+    assert default_proofs(tmp_path / "a.gguf") == f"{tmp_path}/a.gguf.proofs.jsonl"
     assert default_bundle(tmp_path / "absent") == f"{tmp_path}/absent.sig"
 
 
@@ -46,6 +52,7 @@ def test_beside_a_file(tmp_path: Path) -> None:
         ("models/model.sig", None),
         ("model", None),
         ("model/a/..", None),
+        ("model/..", None),
         ("/", None),
         ("through/x.sig", "a/x.sig"),
         ("model/link", "link"),
