@@ -79,7 +79,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "signing/historical": _OTHER_TOOLS,
     "signing/sigstore": ("unit/test_sigstore.py",),
-    "signing/pkcs11_uri": ("integration/test_pkcs11.py",),
+    "signing/pkcs11_uri": ("unit/test_pkcs11_uri.py",),
     "signing/pkcs11": ("integration/test_pkcs11.py",),
     "signing/ed25519": ("unit/test_log_note.py",),
 }
