@@ -35,6 +35,8 @@ def once(store: Store) -> Guarantee:
         where it relied on another one, ``receipt``.
     """
 
+    kept = recorded(CONTENT, store)
+
     def compare(opened: Opened, options: hashing.Options) -> Compared:
         location = bind(opened.location, opened.manifest, opened.key_hint).location
         with _locked(store.place(location, LOCK_SUFFIX)):
@@ -44,11 +46,12 @@ def once(store: Store) -> Guarantee:
                 detail = f"verified by another process of this host at {found.written}"
                 details = (("verified_by", "another process"), ("receipt_written", found.written))
                 return Compared(tuple(doubts_about(opened, ())), 0, detail, details)
-            compared = recorded(CONTENT, store).compare(opened, options)
+            compared = kept.compare(opened, options)
         details = (("verified_by", "this process"), ("no_receipt_because", doubt))
         return replace(compared, details=(*compared.details, *details), guarantee="content")
 
-    return Guarantee("receipt", compare)
+    # What this process may write a receipt of is on the drive before it is looked into.
+    return Guarantee("receipt", compare, kept.closed)
 
 
 def _earlier(store: Store, opened: Opened) -> tuple[Receipt | None, str]:

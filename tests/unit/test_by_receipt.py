@@ -114,8 +114,11 @@ def test_of_other_rules_nothing_is_believed(
     assert len(seen) == 4
 
 
+@pytest.mark.parametrize("make", [lambda store: recorded(CONTENT, store), once])
 def test_files_are_written_back_before_they_are_looked_into(
-    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[Store], guarantees.Guarantee],
 ) -> None:
     order: list[str] = []
     flush, check = receipt.flush_files, closure.check_closure
@@ -125,7 +128,7 @@ def test_files_are_written_back_before_they_are_looked_into(
     monkeypatch.setattr(
         closure, "check_closure", lambda *named: (order.append("closure"), check(*named))[1]
     )
-    publisher.record()
+    publisher.verify(make(publisher.store))
     assert order[:2] == ["flush", "closure"]
 
 
