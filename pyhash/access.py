@@ -14,9 +14,11 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from pyhash.errors import CheckError, PyhashError, VerificationError
 from pyhash.log.checkpoint import TrustedLog
 from pyhash.log.events import AccessEvent, dump_event, statement_entry
 from pyhash.log.note_keys import LOG, NoteSigner, load_signer
@@ -112,6 +114,37 @@ def record_access(log: AccessLog, *events: AccessEvent) -> Appended:
         As ``log.writer.append_entries``; the caller must refuse the operation.
     """
     return append_entries(log.directory, log.signer, [dump_event(event) for event in events])
+
+
+@contextmanager
+def failures_recorded(
+    log: AccessLog,
+    operation: str,
+    location: str | os.PathLike[str],
+    claimed: Callable[[], bytes | None] = lambda: None,
+) -> Iterator[None]:
+    """Record what is refused, fails or is interrupted in the block; success is the caller's.
+
+    Args:
+        log: Where to.
+        operation: Name of what is done.
+        location: The checkpoint.
+        claimed: Asked after a refusal: the root that was validly signed, if there was one.
+
+    Raises:
+        Whatever the block raises. The operation has not taken place then, and a second error, of
+        the record, does not hide that.
+    """
+    try:
+        yield
+    except (VerificationError, CheckError, KeyboardInterrupt) as error:
+        outcome = "refused" if isinstance(error, VerificationError) else "failed"
+        root = None
+        with suppress(PyhashError):
+            root = claimed()
+        with suppress(PyhashError):
+            record_access(log, log.event(operation, outcome, location, root=root))
+        raise
 
 
 def record_statement(log: AccessLog, bundle: bytes, proofs: str | os.PathLike[str]) -> Appended:

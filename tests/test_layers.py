@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pyhash"
 # Lowest first. A module imports from lower rows and from its own package, never sideways.
 ROWS: tuple[tuple[str, ...], ...] = (
     # L0
-    ("frozen", "limits"),
+    ("frozen", "limits", "on_use"),
     ("errors",),
     ("digest_list", "findings", "processors"),
     # L1

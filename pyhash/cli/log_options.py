@@ -6,13 +6,11 @@ place (``recorded``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pyhash.cli.command import PATH
-from pyhash.errors import CheckError, PyhashError, VerificationError
 
 if TYPE_CHECKING:
     from pyhash.access import AccessLog
@@ -91,19 +89,10 @@ def recorded(
     """
     if log is None:
         return work()
-    from pyhash.access import record_access
+    from pyhash.access import failures_recorded, record_access
 
-    try:
+    with failures_recorded(log, operation, model, claimed):
         result = work()
-    except (VerificationError, CheckError, KeyboardInterrupt) as error:
-        word = "refused" if isinstance(error, VerificationError) else "failed"
-        root = None
-        # The operation has not taken place already; that must not be hidden by a second error.
-        with suppress(PyhashError):
-            root = claimed()
-        with suppress(PyhashError):
-            record_access(log, log.event(operation, word, model, root=root))
-        raise
     record_access(log, log.event(operation, outcome, model, **done(result)))
     return result
 

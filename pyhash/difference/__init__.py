@@ -7,7 +7,6 @@ a checkpoint: a bundle's signature is checked where keys are given, and said not
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from pyhash.difference._compare import compare
@@ -17,6 +16,7 @@ from pyhash.difference._model import (
     SideSummary,
     TensorDifference,
 )
+from pyhash.on_use import on_use
 
 if TYPE_CHECKING:
     from pyhash.difference._page import render_page
@@ -33,12 +33,4 @@ __all__ = [
 # name -> module here that has it
 _LATER = {"render_page": "_page"}
 
-
-def __getattr__(name: str) -> object:
-    """Import a name of ``_LATER`` when it is first used: most processes use none."""
-    home = _LATER.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_use(__name__, globals(), _LATER)

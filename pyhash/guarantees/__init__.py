@@ -7,11 +7,11 @@ is only ever used when it was asked for.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from pyhash.guarantees._base import Compared, Guarantee
 from pyhash.guarantees.content import CONTENT
+from pyhash.on_use import on_use
 
 if TYPE_CHECKING:
     from pyhash.guarantees._once import once
@@ -63,14 +63,7 @@ def is_at_least(name: str, least: str) -> bool:
     return order.index(name) >= order.index(least)
 
 
-def __getattr__(name: str) -> object:
-    """Import a name of ``_LATER`` when it is first used: most processes use one at most."""
-    home = _LATER.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_use(__name__, globals(), _LATER)
 
 
 def __dir__() -> list[str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pyhash.access import AccessLog, record_access
-from pyhash.errors import CheckError, PyhashError, VerificationError
+from pyhash.access import AccessLog, failures_recorded, record_access
 from pyhash.loading._source import Source
 from pyhash.locations import places
 from pyhash.policy import Policy
@@ -78,16 +77,11 @@ def recording(
     if log is None:
         yield Recording(None, location, policy)
         return
-    policy = policy.logged(log)
-    try:
-        yield Recording(log, location, policy)
-    except (VerificationError, CheckError, KeyboardInterrupt) as error:
-        outcome = "refused" if isinstance(error, VerificationError) else "failed"
-        root = None
-        # Nothing was handed out, and nothing will be: that must not be hidden by a second error.
-        with suppress(PyhashError):
-            bundle, _ = places(location, signature, None)
-            root = inspect_signed(bundle, policy, location=location).manifest.root
-        with suppress(PyhashError):
-            record_access(log, log.event("load", outcome, location, root=root))
-        raise
+    told = policy.logged(log)
+
+    def claimed() -> bytes | None:
+        bundle, _ = places(location, signature, None)
+        return inspect_signed(bundle, told, location=location).manifest.root
+
+    with failures_recorded(log, "load", location, claimed):
+        yield Recording(log, location, told)

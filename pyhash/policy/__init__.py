@@ -8,9 +8,9 @@ signature.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from pyhash.on_use import on_use
 from pyhash.policy._decision import Requirement, check_requirements, judge
 from pyhash.policy._model import ENFORCE, GUARANTEES, MODES, OFF, WARN, Policy, Waiver
 
@@ -45,12 +45,4 @@ _LATER = {
     "remember_release": "_memory",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a name of ``_LATER`` when it is first used: most processes use none."""
-    home = _LATER.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_use(__name__, globals(), _LATER)

@@ -8,9 +8,9 @@ is used for is decided by the guarantees; docs/receipts.md says what it can and 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from pyhash.on_use import on_use
 from pyhash.receipts._binding import Binding, bind, boot_id
 from pyhash.receipts._receipt import Receipt, read_receipt, record
 from pyhash.receipts._settling import flush_files, is_settled, settle
@@ -39,12 +39,4 @@ __all__ = [
 # name -> module here that has it
 _LATER = dict.fromkeys(("Progress", "Stretch", "open_progress"), "_progress")
 
-
-def __getattr__(name: str) -> object:
-    """Import a name of ``_LATER`` when it is first used: most processes use none."""
-    home = _LATER.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_use(__name__, globals(), _LATER)

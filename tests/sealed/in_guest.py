@@ -22,9 +22,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
+from spoiling import spoil  # noqa: E402
+
 from pyhash.cli import group, run, seal, sign, verify  # noqa: E402, F401 - before each fork
 
-DISK = "/dev/vda"
 WEIGHTS = os.urandom((1 << 20) + 4096)  # 257 blocks: two levels of digests
 FILES = {
     "config.json": b'{"model_type": "llama"}',
@@ -150,36 +151,6 @@ def signed_digests(model: Path) -> dict[str, str]:
         one["name"]: one["annotations"]["pyhash-verity"]["digest"]
         for one in statement["predicate"]["resources"]
     }
-
-
-def spoil(path: Path, offset: int, *, behind: bool = False) -> None:
-    """Flip a byte of a file on the disk, under the file system, which is not mounted meanwhile:
-    whatever of it was in memory is forgotten.
-
-    Args:
-        path: The file.
-        offset: Of the byte; with ``behind``, counted in the tree of digests behind the end.
-        behind: In what fs-verity keeps behind the end of the file.
-    """
-    from tests.support.loop_image import _extents
-
-    mount = next(str(one) for one in path.parents if os.path.ismount(one))
-    os.sync()
-    with path.open("rb") as file:
-        extents = _extents(file.fileno())
-        if behind:  # ext4 keeps it from the next multiple of 65536 on
-            offset += -(-os.fstat(file.fileno()).st_size // 65536) * 65536
-    physical = next(
-        start + offset - logical
-        for logical, start, length in extents
-        if logical <= offset < logical + length
-    )
-    subprocess.run(["umount", mount], check=True)
-    with open(DISK, "r+b", buffering=0) as disk:
-        byte = os.pread(disk.fileno(), 1, physical)
-        os.pwrite(disk.fileno(), bytes([byte[0] ^ 1]), physical)
-        os.fsync(disk.fileno())
-    subprocess.run(["mount", "-t", "ext4", DISK, mount], check=True)
 
 
 def no_verity(place: Place) -> str:
