@@ -21,9 +21,7 @@ from tests.support.verity_kernel import VerityKernel
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> VerityKernel:
-    kernel = VerityKernel()
-    monkeypatch.setattr("fcntl.ioctl", kernel.ioctl)
-    return kernel
+    return VerityKernel.in_place(monkeypatch)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import reference
 
 # linux/fsverity.h
@@ -34,6 +35,13 @@ class VerityKernel:
     sealed: dict[tuple[int, int], tuple[int, bytes]] = field(default_factory=dict)
     enable_error: int = 0
     forgetful: bool = False
+
+    @classmethod
+    def in_place(cls, monkeypatch: pytest.MonkeyPatch) -> VerityKernel:
+        """Return one that answers for this process's kernel until the test ends."""
+        kernel = cls()
+        monkeypatch.setattr("fcntl.ioctl", kernel.ioctl)
+        return kernel
 
     def ioctl(self, descriptor: int, request: int, argument: Any) -> Any:
         """Answer as the kernel does."""

@@ -29,9 +29,7 @@ JSON = ("--format", "json")
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> VerityKernel:
-    kernel = VerityKernel()
-    monkeypatch.setattr("fcntl.ioctl", kernel.ioctl)
-    return kernel
+    return VerityKernel.in_place(monkeypatch)
 
 
 @pytest.fixture

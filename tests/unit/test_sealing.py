@@ -23,9 +23,7 @@ EMPTY = bytes.fromhex("3d248ca542a24fc62d1c43b916eae5016878e2533c88238480b26128a
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> VerityKernel:
-    kernel = VerityKernel()
-    monkeypatch.setattr("fcntl.ioctl", kernel.ioctl)
-    return kernel
+    return VerityKernel.in_place(monkeypatch)
 
 
 @pytest.fixture
