@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast a scrub by XXH3-128 is, from the page cache, beside a plain read of the same data.
 
-    python benchmarks/bench_scrub.py [--directory DIR] [--gib 2] [--rounds 7]
+    python benchmarks/bench_scrub.py [--directory DIR] [--gib 8] [--rounds 7]
 
 Both read with as many threads, from the same files; the plain read takes 1 MiB at a time into one
 buffer of each thread and looks at nothing. A scrub by signed digests is measured beside them. That
@@ -71,7 +71,7 @@ def check(model: Path, policy: Policy, rot: ScrubOptions) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--directory", type=Path)
-    parser.add_argument("--gib", type=float, default=2.0)
+    parser.add_argument("--gib", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="pyhash-scrub-", dir=options.directory))

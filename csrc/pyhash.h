@@ -115,6 +115,13 @@ enum pyhash_status pyhash_hash_verity_blocks(const struct pyhash_range *piece,
                                              const struct pyhash_options *options,
                                              uint8_t *digests, struct pyhash_error *error);
 
+/* XXH3-128 (seed 0, most significant byte first) of each span of a piece of a file, which ends on a
+ * multiple of 1 MiB: 16 bytes each to `digests`, the caller's. Finds rot, not attackers. Of `piece`
+ * and of the options the same counts as for pyhash_hash_verity_blocks, but `kernel` must be NULL. */
+enum pyhash_status pyhash_xxh3_spans(const struct pyhash_range *piece,
+                                     const struct pyhash_options *options, uint8_t *digests,
+                                     struct pyhash_error *error);
+
 /* Fold nodes of one level to their RFC 6962 root: `nnodes` > 0 times 32 bytes, the caller's, which
  * are overwritten; the root is written to `root`, 32 bytes. Same `kernel` as in the options. */
 enum pyhash_status pyhash_fold_nodes(const char *kernel, uint8_t *nodes, size_t nnodes,

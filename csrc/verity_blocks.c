@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digests of the blocks of an open file, which fs-verity's tree begins with. One thread; its caller
- * cuts files into pieces for as many as it has. */
+/* Digests of the blocks of an open file, which fs-verity's tree begins with. */
 #include <stdlib.h>
 
 #include "cpu_features.h"
-#include "io.h"
-#include "merkle.h"
+#include "pieces.h"
 #include "sha256.h"
 
 /* fs-verity's. */
@@ -16,10 +14,8 @@
 /* What one call holds. */
 struct blocks {
     const struct pyhash_kernel *kernel;
-    const struct pyhash_reader_ops *reader;
-    const struct pyhash_range *piece;
+    uint64_t start;
     uint8_t *digests;
-    struct pyhash_views views;
     struct pyhash_job jobs[BATCH];
     uint8_t last[VERITY_BLOCK_BYTES]; /* a block that the file does not fill, and zeros */
 };
@@ -27,11 +23,12 @@ struct blocks {
 static uint8_t *digest_at(const struct blocks *blocks, uint64_t offset)
 {
     return blocks->digests
-           + (size_t)((offset - blocks->piece->start) / VERITY_BLOCK_BYTES) * PYHASH_DIGEST_BYTES;
+           + (size_t)((offset - blocks->start) / VERITY_BLOCK_BYTES) * PYHASH_DIGEST_BYTES;
 }
 
-static void hash_view(struct blocks *blocks, const struct pyhash_view *view)
+static void hash_view(void *state, const struct pyhash_view *view)
 {
+    struct blocks *blocks = state;
     size_t done = 0;
 
     while (done < view->size) {
@@ -54,87 +51,27 @@ static void hash_view(struct blocks *blocks, const struct pyhash_view *view)
     }
 }
 
-/* The next view from `offset` on; 0: there is no room for it now, or nothing left. */
-static size_t next_size(const struct blocks *blocks, uint64_t offset, size_t used, unsigned nviews)
-{
-    uint64_t rest = blocks->piece->end - offset;
-    size_t most = blocks->reader->max_view, room = blocks->views.capacity - used, size;
-
-    size = rest < most ? (size_t)rest : most;
-    return nviews < blocks->views.max_views && size <= room ? size : 0;
-}
-
-static void announce(struct blocks *blocks, uint64_t offset)
-{
-    size_t size, used = 0;
-
-    if (!blocks->reader->announce)
-        return;
-    for (unsigned n = 0; (size = next_size(blocks, offset, used, n)) > 0; n++) {
-        blocks->reader->announce(&blocks->views, blocks->piece->fd, offset, size);
-        offset += size;
-        used += size;
-    }
-}
-
-/* Views from `*offset` on, as many as there is room for. */
-static enum pyhash_status hash_views(struct blocks *blocks, uint64_t *offset,
-                                     struct pyhash_error *error)
-{
-    struct pyhash_views *views = &blocks->views;
-    struct pyhash_error none = { 0 };
-    unsigned index = 0;
-    size_t size;
-
-    announce(blocks, *offset);
-    while ((size = next_size(blocks, *offset, views->used, views->nviews)) > 0) {
-        enum pyhash_status status
-            = blocks->reader->acquire(views, blocks->piece->fd, *offset, size, error);
-
-        if (status != PYHASH_OK) {
-            blocks->reader->release(views, &index, &none);
-            return status;
-        }
-        *offset += size;
-    }
-    for (unsigned n = 0; n < views->nviews; n++)
-        hash_view(blocks, &views->view[n]);
-    return blocks->reader->release(views, &index, error);
-}
-
 PYHASH_EXPORT enum pyhash_status pyhash_hash_verity_blocks(const struct pyhash_range *piece,
                                                            const struct pyhash_options *options,
                                                            uint8_t *digests,
                                                            struct pyhash_error *error)
 {
+    const struct pyhash_kernel *kernel;
     struct blocks *blocks;
     enum pyhash_status status;
-    uint64_t offset;
 
-    if (!piece || !options || !digests || !error || piece->fd < 0 || options->kernel_for
-        || piece->start % PYHASH_SPAN_BYTES != 0 || piece->end < piece->start
-        || piece->end > INT64_MAX)
+    if (!pyhash_is_piece(piece, options, digests, error))
         return PYHASH_ERR_ARGUMENT;
-    *error = (struct pyhash_error){ 0 };
-    status = pyhash_check_file(piece->fd, piece->end, error);
-    if (status != PYHASH_OK)
-        return status;
+    kernel = pyhash_select_kernel(options->kernel, pyhash_cpu_features());
+    if (!kernel)
+        return PYHASH_ERR_KERNEL;
     blocks = calloc(1, sizeof *blocks);
     if (!blocks)
         return PYHASH_ERR_MEMORY;
-    blocks->piece = piece;
+    blocks->kernel = kernel;
+    blocks->start = piece->start;
     blocks->digests = digests;
-    blocks->kernel = pyhash_select_kernel(options->kernel, pyhash_cpu_features());
-    blocks->reader = pyhash_select_reader(options->reader, piece->fd);
-    status = !blocks->kernel ? PYHASH_ERR_KERNEL
-             : !blocks->reader ? PYHASH_ERR_ARGUMENT
-             : blocks->reader->open(&blocks->views, blocks->reader->max_view,
-                                    options->threads > 0 ? options->threads : 1);
-    if (status == PYHASH_OK) {
-        for (offset = piece->start; offset < piece->end && status == PYHASH_OK;)
-            status = hash_views(blocks, &offset, error);
-        blocks->reader->close(&blocks->views);
-    }
+    status = pyhash_walk_piece(piece, options, hash_view, blocks, error);
     free(blocks);
     return status;
 }

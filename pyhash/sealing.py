@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyhash import files
-from pyhash._native._verity_blocks import BLOCK_BYTES
+from pyhash._native._pieces import BLOCK_BYTES
 from pyhash.errors import ChangedWhileReadError, Finding, SealError
 from pyhash.hashing import Options, open_groups
 from pyhash.verity import DIGEST_BYTES

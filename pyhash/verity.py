@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from pyhash import _native, errors, files
-from pyhash._native._verity_blocks import BLOCK_BYTES, hash_verity_blocks
+from pyhash._native._pieces import BLOCK_BYTES, hash_verity_blocks
 from pyhash.hashing import Options, open_groups
 
 DIGEST_BYTES = 32

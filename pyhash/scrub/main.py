@@ -16,7 +16,8 @@ from pyhash.policy import Policy
 from pyhash.pull.transfer import Throttle
 from pyhash.scrub import records
 from pyhash.scrub.records import Position
-from pyhash.scrub.sweep import Batch, Spans, both, sha256_node, sweep, xxh3_128
+from pyhash.scrub.span_digests import both, sha256_nodes, xxh3_128
+from pyhash.scrub.sweep import Batch, Spans, sweep
 from pyhash.signed_tree import require_signed_nodes
 
 SAVE_SECONDS = 5.0  # how much of a pass an interruption can cost
@@ -165,7 +166,7 @@ class _Run:
         """Sweep until the end, or until the time is over."""
         options = self.options
         throttle = Throttle(options.bytes_per_second)
-        digest = xxh3_128 if options.rot_only else both if options.record else sha256_node
+        digest = xxh3_128 if options.rot_only else both if options.record else sha256_nodes
         began = saved = time.monotonic()
         batches = sweep(
             self.opened.listing,

@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from pyhash import errors, files
-from pyhash.hashing import Options, hash_buffer
 from pyhash.merkle import SPAN_BYTES, span_count
+from pyhash.scrub.span_digests import Piece, SpanDigests
 
-BATCH_SPANS = 32  # what one thread takes at once
-READ_BYTES = SPAN_BYTES // 4  # stays in a core's cache between reading and hashing
-
-Digests = Callable[[Iterator[memoryview]], bytes]
+BATCH_SPANS = 64  # what one thread takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,38 +52,10 @@ class Spans:
         return index, start, min(start + SPAN_BYTES, self._listed[index].identity.size)
 
 
-def sha256_node(pieces: Iterator[memoryview]) -> bytes:
-    """Return the node of one span, as the tree file has it."""
-    # Copied one by one: each lies in the same buffer as the one before.
-    return hash_buffer(b"".join(map(bytes, pieces)), options=Options(threads=1)).root
-
-
-def xxh3_128(pieces: Iterator[memoryview]) -> bytes:
-    """Return XXH3-128 of one span: finds rot, not attackers.
-
-    Raises:
-        DependencyError: xxhash is not installed.
-    """
-    try:
-        import xxhash
-    except ImportError as error:
-        raise errors.DependencyError("xxhash is not installed: pip install xxhash") from error
-    hasher = xxhash.xxh3_128()
-    for piece in pieces:
-        hasher.update(piece)
-    return bytes(hasher.digest())
-
-
-def both(pieces: Iterator[memoryview]) -> bytes:
-    """Return the node of one span and behind it XXH3-128, of the same bytes in memory."""
-    data = memoryview(b"".join(map(bytes, pieces)))
-    return sha256_node(iter([data])) + xxh3_128(iter([data]))
-
-
 def sweep(
     listing: files.Listing,
     first: int,
-    digest: Digests,
+    digest: SpanDigests,
     *,
     threads: int,
     pause: Callable[[int], None],
@@ -97,7 +66,7 @@ def sweep(
     Args:
         listing: The checkpoint.
         first: Number of the first span.
-        digest: Of one span.
+        digest: Of consecutive spans.
         threads: How many read at once.
         pause: Waits until so many more bytes may be read.
         from_drive: Have the system forget what it holds in memory, so that the drive is read.
@@ -115,7 +84,7 @@ def sweep(
         numbers = range(start, min(start + BATCH_SPANS, spans.total))
         places = [spans.place(number) for number in numbers]
         pause(sum(end - begin for _, begin, end in places))
-        return _read_batch(listing, start, places, digest, from_drive)
+        return _read_batch(listing, start, places, digest, from_drive, threads)
 
     pool = ThreadPoolExecutor(threads, "pyhash-scrub")
     waiting: deque[Future[Batch]] = deque()
@@ -134,36 +103,31 @@ def _read_batch(
     listing: files.Listing,
     start: int,
     places: Sequence[tuple[int, int, int]],
-    digest: Digests,
+    digest: SpanDigests,
     from_drive: bool,
+    threads: int,
 ) -> Batch:
     found: list[bytes | None] = []
-    buffer = memoryview(bytearray(READ_BYTES))
+    reader = "direct" if from_drive else "auto"
     for index in sorted({index for index, _, _ in places}):
         own = [(begin, end) for one, begin, end in places if one == index]
         file = listing.files[index]
         with files.open_files(listing, (file,)) as (descriptor,):
+            piece = Piece(file.path, descriptor, own[0][0], own[-1][1], reader, threads)
             if from_drive:
-                size = own[-1][1] - own[0][0]
-                os.posix_fadvise(descriptor, own[0][0], size, os.POSIX_FADV_DONTNEED)
-            found += [_digest(descriptor, begin, end, buffer, digest) for begin, end in own]
+                size = piece.end - piece.start
+                os.posix_fadvise(descriptor, piece.start, size, os.POSIX_FADV_DONTNEED)
+            found += _digests(piece, digest)
             files.check_unchanged(file, descriptor)
     return Batch(start, tuple(found), sum(end - begin for _, begin, end in places))
 
 
-def _digest(
-    descriptor: int, start: int, end: int, buffer: memoryview, digest: Digests
-) -> bytes | None:
-    def pieces() -> Iterator[memoryview]:
-        at = start
-        while at < end:
-            count = os.preadv(descriptor, [buffer[: end - at]], at)
-            if count == 0:
-                raise OSError("ended early")
-            yield buffer[:count]
-            at += count
-
+def _digests(piece: Piece, digest: SpanDigests) -> Sequence[bytes | None]:
     try:
-        return digest(pieces())
-    except OSError:
-        return None
+        return digest(piece)
+    except errors.ReadError:
+        spans = piece.cut(SPAN_BYTES)
+        if len(spans) == 1:
+            return [None]
+        # Rare: span by span, to find out which can be read.
+        return [one for span in spans for one in _digests(span, digest)]

@@ -45,6 +45,7 @@ ENGINE_TESTS = (
     "fuzz_engine 200",
     "test_calls",
     "test_verity_blocks",
+    "test_xxh3_spans",
     "test_readers",
     "test_sigbus",
 )

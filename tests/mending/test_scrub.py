@@ -23,6 +23,7 @@ from pyhash.pull import transfer
 from pyhash.repair import RepairOptions, repair
 from pyhash.scrub import ScrubOptions, ScrubResult, become_idle, main, priority, scrub, sweep
 from pyhash.scrub.records import Position, load_position, record_path, save_position
+from pyhash.scrub.span_digests import Piece
 from tests.mending._damaged import BIG, BIG_BYTES, SHARD, SPAN, Pair, flip
 from tests.support.command_line import answer, pyhash
 from tests.support.loop_image import Unavailable, loop_image
@@ -249,7 +250,10 @@ def test_xxhash_is_missing(pair: Pair, records: str, monkeypatch: pytest.MonkeyP
 
 
 def test_file_that_ends_early_is_unreadable(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "preadv", lambda *_: 0)
+    def end_early(piece: Piece) -> list[bytes]:
+        raise errors.TruncatedError(f"{piece.path}: ended early", piece.path)
+
+    monkeypatch.setattr(main, "sha256_nodes", end_early)
     result = run(pair)
     assert len(result.unreadable) == SPANS and result.damaged == ()
 

@@ -15,7 +15,7 @@ import reference
 
 from pyhash import errors, files, verity
 from pyhash._native import READERS, Range
-from pyhash._native._verity_blocks import hash_verity_blocks
+from pyhash._native._pieces import hash_verity_blocks
 from pyhash.hashing import Options
 from pyhash.verity import hash_verity, hash_verity_listing
 
