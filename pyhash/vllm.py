@@ -8,19 +8,15 @@ open. docs/runtimes.md has the contract that this relies on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from pyhash.access import AccessLog, open_access_log
-from pyhash.errors import DependencyError, UsageError
-from pyhash.loading import dropping, model_weights, read_checkpoint
-from pyhash.opening import given_policy
-from pyhash.policy import PolicyFile
+from pyhash.errors import DependencyError
+from pyhash.load_format import Trust
+from pyhash.loading import dropping
 
 __all__ = ["LOAD_FORMAT", "register"]
 
 LOAD_FORMAT = "pyhash"
-EXTRA_KEYS = frozenset({"policy", "keys", "signature", "root", "log", "log-key"})
 
 
 def register() -> None:
@@ -42,52 +38,14 @@ def register() -> None:
 
         def __init__(self, load_config: Any) -> None:
             super().__init__(load_config)
-            self._trust = _trust(load_config.model_loader_extra_config)
+            self._trust = Trust.read(load_config.model_loader_extra_config, LOAD_FORMAT)
 
         def download_model(self, model_config: Any) -> None:
             """Nothing is fetched: a signed checkpoint is a directory of this host."""
 
         def load_weights(self, model: Any, model_config: Any) -> None:
             """Read, verify, and only then let the model copy what it needs."""
-            trust = self._trust
-            policy = given_policy(
-                model_config.model, trust["policy"], trust["keys"], (), trust["root"]
-            )
             with dropping():
-                contents = read_checkpoint(
-                    model_config.model, policy, signature=trust["signature"], log=trust["log"]
-                )
-                model.load_weights(
-                    (tensor.name, tensor.torch()) for tensor in model_weights(contents)
-                )
+                model.load_weights(self._trust.weights(model_config.model))
 
     register_model_loader(LOAD_FORMAT)(VerifiedModelLoader)
-
-
-def _trust(extra: Any) -> dict[str, Any]:
-    """What ``--model-loader-extra-config`` says: a policy file, or keys and a root; and a log."""
-    if not isinstance(extra, Mapping) or not extra:
-        raise UsageError(
-            f"--load-format {LOAD_FORMAT} needs --model-loader-extra-config with a policy or keys,"
-            ' such as {"policy": "/etc/pyhash/policy.toml"}'
-        )
-    unknown = sorted(extra.keys() - EXTRA_KEYS)
-    if unknown:
-        raise UsageError(f"--model-loader-extra-config: {unknown[0]!r} means nothing here")
-    policy = extra.get("policy")
-    return {
-        "policy": None if policy is None else PolicyFile.read(policy),
-        "keys": extra.get("keys", ()),
-        "signature": extra.get("signature"),
-        "root": extra.get("root"),
-        "log": _log(extra),
-    }
-
-
-def _log(extra: Mapping[str, Any]) -> AccessLog | None:
-    """The log that accesses are recorded in, found writable before any work."""
-    if "log" in extra:
-        return open_access_log(extra["log"], extra.get("log-key"))
-    if "log-key" in extra:
-        raise UsageError("--model-loader-extra-config: log-key without log")
-    return None

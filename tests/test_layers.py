@@ -52,7 +52,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("fetch", "health"),
     ("pull", "push"),
     ("share", "store", "repair", "scrub"),
-    ("transformers", "vllm"),
+    ("load_format",),
+    ("transformers", "vllm", "sglang"),
     # The one way in, which only re-exports, and what stands on it
     ("",),
     ("benchmark",),

