@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyhash import errors
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering
 from pyhash.cli.log_options import access_log_options, open_log_option, recorded, under_log
@@ -16,9 +15,10 @@ from pyhash.cli.network import network_of, network_options, parse_rate, transfer
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 from pyhash.cli.trust import publisher_options, take_trust
+from pyhash.cli.tuf_options import tuf_options, tuf_trust
 
 if TYPE_CHECKING:
-    from pyhash.fetch import TufTrust
+    from pyhash.pull import PullResult
 
 
 @answering("pull", example="pyhash pull https://models.example/llama my-model --key publisher.pub")
@@ -28,18 +28,7 @@ if TYPE_CHECKING:
     "--mirror", "mirrors", multiple=True, metavar="SOURCE", help="Has the same. Repeatable."
 )
 @click.option("--release", metavar="ROOT", help="This release of a home. Default: its latest.")
-@click.option(
-    "--tuf-root",
-    type=PATH,
-    metavar="FILE",
-    help="First root metadata: the pointer to the latest release must be vouched for by TUF.",
-)
-@click.option(
-    "--tuf-state",
-    type=PATH,
-    metavar="DIR",
-    help="Where seen TUF versions are kept. With --tuf-root.",
-)
+@tuf_options
 @click.option(
     "--only",
     multiple=True,
@@ -74,7 +63,6 @@ def command(
     SOURCE: a directory, https://, s3://, hf:// or links://FILE. The signature is checked before the
     first byte of a weight is fetched. Interrupted, the same command goes on where it was.
     """
-    from pyhash.merkle import format_root
     from pyhash.pull import PullOptions, pull
 
     trust = take_trust(parameters)
@@ -105,6 +93,12 @@ def command(
                 "files": list(only),
             },
         )
+    return _answer(model, result)
+
+
+def _answer(model: str, result: PullResult) -> Answer:
+    from pyhash.merkle import format_root
+
     shown = None if result.root is None else format_root(result.root)
     what = "a part of it; verify and run refuse it" if result.is_partial else "all of it"
     return Answer(
@@ -133,20 +127,3 @@ def command(
             "partial": result.is_partial,
         },
     )
-
-
-def tuf_trust(root: str | None, state: str | None) -> TufTrust | None:
-    """Return what the two options say; None when neither is given.
-
-    Raises:
-        UsageError: Only one is.
-        CheckError: The root metadata cannot be read.
-    """
-    from pyhash import files, limits
-    from pyhash.fetch import TufTrust
-
-    if (root is None) != (state is None):
-        raise errors.UsageError("--tuf-root and --tuf-state go together")
-    if root is None or state is None:
-        return None
-    return TufTrust(files.read_small(root, limits.MAX_TUF_BYTES), state)

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,14 +11,13 @@ import click
 from pyhash.cli.answer import Answer
 from pyhash.cli.command import PATH, answering, located_options
 from pyhash.cli.network import network_of, network_options, parse_rate, transfer_options
+from pyhash.cli.repair_report import advice, damage_lines, details, message, source_lines
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 from pyhash.cli.trust import publisher_options, take_trust
 
 if TYPE_CHECKING:
     from pyhash.repair import RepairResult
-
-SHOWN_RUNS = 20  # of damaged ranges, in text
 
 EXAMPLE = """\
 pyhash repair my-model --from /mnt/backup/my-model --key publisher.pub
@@ -82,14 +79,14 @@ def _answer(model: str, result: RepairResult, dry_run: bool, seconds: float) -> 
     written = sum(one.end - one.start for one in result.taken)
     return Answer(
         "ok" if result.is_whole else "refused",
-        _message(model, result, dry_run),
-        advice=_advice(result, dry_run),
+        message(model, result, dry_run),
+        advice=advice(result, dry_run),
         summary=(
-            *([f"whole      {_message(model, result, dry_run)}"] if result.is_whole else []),
-            *_damage_lines(result, dry_run),
+            *([f"whole      {message(model, result, dry_run)}"] if result.is_whole else []),
+            *damage_lines(result, dry_run),
             f"root       {root}",
             f"key        {result.key_hint}",
-            *_source_lines(result),
+            *source_lines(result),
             f"hashed     {amount(result.size)} in {seconds:.1f} s; {amount(written)} written",
         ),
         root=root,
@@ -98,75 +95,5 @@ def _answer(model: str, result: RepairResult, dry_run: bool, seconds: float) -> 
         bytes=written,
         seconds=seconds,
         findings=result.remaining,
-        details=_details(result, dry_run),
+        details=details(result, dry_run),
     )
-
-
-def _message(model: str, result: RepairResult, dry_run: bool) -> str:
-    if dry_run and result.damage:
-        return f"{model}: {_spans(result)} of {len(result.damage)} files would be fetched"
-    if result.remaining:
-        return f"{model}: every signed file is as signed, but {_first(result)}"
-    if result.damage:
-        return f"{model} is what a trusted key signed, after {len(result.damage)} files were mended"
-    return f"{model} is what a trusted key signed; nothing was to be mended"
-
-
-def _first(result: RepairResult) -> str:
-    first = result.remaining[0]
-    return f"{first.path}: {first.message}"
-
-
-def _spans(result: RepairResult) -> str:
-    return f"{sum(len(one.spans) for one in result.damage)} spans"
-
-
-def _advice(result: RepairResult, dry_run: bool) -> str:
-    if result.is_whole:
-        return ""
-    if dry_run and result.damage:
-        return "Without --dry-run they are."
-    return "Remove what nobody signed, after a look at it; repair removes nothing."
-
-
-def _damage_lines(result: RepairResult, dry_run: bool) -> list[str]:
-    from pyhash.repair import damaged_runs
-
-    replaced = {one.path for one in result.mended if one.replaced}
-    lines = []
-    for one in result.damage:
-        how = "would be mended" if dry_run else "made anew" if one.path in replaced else "mended"
-        lines.append(f"{one.kind.ljust(10)} {one.path}: {len(one.spans)} spans, {how}")
-        runs = damaged_runs(one)
-        lines += [f"           [{start}, {end})" for start, end in runs[:SHOWN_RUNS]]
-        if len(runs) > SHOWN_RUNS:
-            lines.append(f"           and {len(runs) - SHOWN_RUNS} more ranges")
-    return lines
-
-
-def _source_lines(result: RepairResult) -> list[str]:
-    counts = Counter(one.source for one in result.taken)
-    lines = [f"source     {source}: {count} spans" for source, count in counts.items()]
-    lines += [
-        f"bad        {one.path} [{one.start}, {one.end}) from {one.source}; had elsewhere"
-        for one in result.bad
-    ]
-    if result.tree_source:
-        lines.append(f"tree file  damaged or missing; taken from {result.tree_source}")
-    return lines
-
-
-def _details(result: RepairResult, dry_run: bool) -> dict[str, Any]:
-    from pyhash.repair import damaged_runs
-
-    return {
-        "dry_run": dry_run,
-        "damaged": [
-            {"path": one.path, "kind": one.kind, "ranges": [list(run) for run in damaged_runs(one)]}
-            for one in result.damage
-        ],
-        "mended": [asdict(one) for one in result.mended],
-        "spans": [asdict(one) for one in result.taken],
-        "bad_spans": [asdict(one) for one in result.bad],
-        "tree_source": result.tree_source or None,
-    }
