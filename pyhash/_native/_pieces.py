@@ -38,7 +38,8 @@ def hash_verity_blocks(
     name = ffi.NULL if kernel is None else ffi.new("char[]", kernel.encode("utf-8"))
     count = -(-(piece.end - piece.start) // BLOCK_BYTES)
     call = lib.pyhash_hash_verity_blocks
-    return _digests(call, piece, reader, name, threads, DIGEST_BYTES * count)
+    size = DIGEST_BYTES * count
+    return _digests(call, piece, size, reader=reader, threads=threads, kernel=name)
 
 
 def xxh3_spans(piece: Range, *, reader: str = "auto", threads: int = 1) -> bytes:
@@ -57,11 +58,12 @@ def xxh3_spans(piece: Range, *, reader: str = "auto", threads: int = 1) -> bytes
     if piece.end % SPAN_BYTES:
         raise errors.UsageError(f"{piece.end} is not the end of a whole span")
     count = (piece.end - piece.start) // SPAN_BYTES
-    return _digests(lib.pyhash_xxh3_spans, piece, reader, ffi.NULL, threads, XXH3_BYTES * count)
+    size, call = XXH3_BYTES * count, lib.pyhash_xxh3_spans
+    return _digests(call, piece, size, reader=reader, threads=threads, kernel=ffi.NULL)
 
 
 def _digests(
-    call: Callable[..., int], piece: Range, reader: str, kernel: Any, threads: int, size: int
+    call: Callable[..., int], piece: Range, size: int, *, reader: str, threads: int, kernel: Any
 ) -> bytes:
     if reader not in READERS:
         raise errors.UsageError(f"no reader {reader!r}; there are {', '.join(READERS)}")

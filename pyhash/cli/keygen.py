@@ -21,6 +21,7 @@ CURVES = ("P-256", "P-384", "P-521")  # as signing.ecdsa has them
 @passphrase_options
 def command(
     settings: Settings,
+    *,
     name: str,
     curve: str,
     encrypt: bool,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from pyhash.cli.network import network_of, network_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.terminal_text import amount
 from pyhash.cli.trust import publisher_options, take_trust
+
+if TYPE_CHECKING:
+    from pyhash.push import PushResult
 
 
 @answering(
@@ -46,7 +49,6 @@ def command(
     TARGET: a directory, s3://BUCKET/PREFIX, or links://FILE with URLs that are signed for PUT. A
     reader sees a whole release or none; a release that is there is never written over.
     """
-    from pyhash.merkle import format_root
     from pyhash.push import PushOptions, push
 
     trust = take_trust(parameters)
@@ -71,6 +73,12 @@ def command(
                 "credential": network.account,
             },
         )
+    return _answer(model, result, dry_run)
+
+
+def _answer(model: str, result: PushResult, dry_run: bool) -> Answer:
+    from pyhash.merkle import format_root
+
     root = format_root(result.root)
     verb = "would store" if dry_run else "stored"
     return Answer(

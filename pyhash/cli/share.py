@@ -71,7 +71,6 @@ def command(
     from pyhash import atomic
     from pyhash.credentials import load_secret
     from pyhash.fetch.links import dump_links
-    from pyhash.merkle import format_root
     from pyhash.share import share_release, share_upload
 
     access = open_log_option(log, log_key)
@@ -97,6 +96,12 @@ def command(
         done=lambda one: {"root": one.root, "credential": network.account},
     )
     atomic.write_file(output, dump_links(links), mode=0o600)
+    return _answer(output, links)
+
+
+def _answer(output: str, links: LinkSet) -> Answer:
+    from pyhash.merkle import format_root
+
     root, expires = format_root(links.root), links.expires.isoformat()
     return Answer(
         "ok",

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from pyhash import errors
@@ -11,6 +14,9 @@ from pyhash.cli.command import PATH, answering
 from pyhash.cli.log_trust import load_trust, trust_options
 from pyhash.cli.settings import Settings
 from pyhash.cli.share import parse_time
+
+if TYPE_CHECKING:
+    from pyhash.store.reconciling import Unexplained
 
 KINDS = ("s3", "seaweedfs", "nginx")
 
@@ -70,6 +76,10 @@ def command(
             f"{access_log}: {error.strerror}", access_log, error.errno
         ) from error
     found = reconcile(records, events, window=parse_time(window), names=names)
+    return _answer(found, len(records), len(events))
+
+
+def _answer(found: Sequence[Unexplained], accesses: int, events: int) -> Answer:
     had = [one for one in found if not one.was_refused]
     rows = [
         {
@@ -93,10 +103,10 @@ def command(
         )
         for one in had
     )
-    details = {"accesses": len(records), "unexplained": rows}
+    details = {"accesses": accesses, "unexplained": rows}
     tried = len(found) - len(had)
     if had:
-        message = f"{len(had)} of {len(records)} accesses are explained by no client"
+        message = f"{len(had)} of {accesses} accesses are explained by no client"
         return Answer(
             "refused",
             message,
@@ -106,9 +116,9 @@ def command(
         )
     return Answer(
         "ok",
-        f"every one of {len(records)} accesses is explained",
+        f"every one of {accesses} accesses is explained",
         summary=(
-            f"accesses   {len(records)}, each explained by one of {len(events)} events",
+            f"accesses   {accesses}, each explained by one of {events} events",
             f"refused    {tried} attempts that the store refused and no client explains",
         ),
         details=details,

@@ -37,6 +37,7 @@ def compare(
     settings: Settings,
     model: str,
     source: str,
+    *,
     ignore: tuple[str, ...],
     ignore_missing: bool,
     links_within: str | None,

@@ -61,9 +61,7 @@ def command(
                 "--from compares with an unsigned list: it takes --ignore, --ignore-missing and"
                 " --links-within, and nothing about signatures"
             )
-        return compare(
-            settings, model, source, taken["ignore"], ignore_missing, taken["links_within"]
-        )
+        return compare(settings, model, source, ignore_missing=ignore_missing, **taken)
     from pyhash import verify
     from pyhash.guarantees import MEANINGS
     from pyhash.merkle import format_root

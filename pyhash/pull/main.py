@@ -142,7 +142,16 @@ def pull(
         write_file(quarantine.place(BUNDLE_NAME), bundle)
         fetch_history(first, manifest, bundle, policy, quarantine.path)
         places = [first, *(place_in_mirror(one, manifest) for one in sources[1:])]
-        result = _fetch(places, quarantine, manifest, key_hint, policy, cosignatures, only, options)
+        result = _fetch(
+            places,
+            quarantine,
+            manifest,
+            key_hint=key_hint,
+            policy=policy,
+            cosignatures=cosignatures,
+            only=only,
+            options=options,
+        )
         remember_release(policy, target, manifest, int(time.time()))
         return result
 
@@ -151,6 +160,7 @@ def _fetch(
     places: list[Place],
     quarantine: Quarantine,
     manifest: Manifest,
+    *,
     key_hint: str,
     policy: Policy,
     cosignatures: Sequence[str | os.PathLike[str]],

@@ -160,7 +160,9 @@ def repair(
         damage = find_damage(manifest, nodes, listing, options.hashing)
         target = Target(listing, _directory(path), work_name(manifest.root))
         mended, taken, bad = _mend(damage, found, target, options)
-    remaining = _remaining(path, policy, signature, tree, cosignatures, damage, mended)
+    remaining = _remaining(
+        path, policy, damage, mended, signature=signature, tree=tree, cosignatures=cosignatures
+    )
     if options.dry_run:
         # What an interrupted repair has left goes with the next one that is no rehearsal.
         work = f"{work_name(manifest.root)}/"
@@ -304,11 +306,12 @@ def _reporter(options: Options, total: int) -> Callable[[int], None] | None:
 def _remaining(
     path: str | os.PathLike[str],
     policy: Policy,
+    damage: Sequence[Damage],
+    mended: Sequence[Mended],
+    *,
     signature: str | os.PathLike[str] | None,
     tree: str | os.PathLike[str] | None,
     cosignatures: Sequence[str | os.PathLike[str]],
-    damage: Sequence[Damage],
-    mended: Sequence[Mended],
 ) -> tuple[Finding, ...]:
     """Steps 1 to 4 of verifying once more, over all that is there now."""
     try:

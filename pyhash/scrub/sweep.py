@@ -84,7 +84,7 @@ def sweep(
         numbers = range(start, min(start + BATCH_SPANS, spans.total))
         places = [spans.place(number) for number in numbers]
         pause(sum(end - begin for _, begin, end in places))
-        return _read_batch(listing, start, places, digest, from_drive, threads)
+        return _read_batch(listing, start, places, digest, from_drive=from_drive, threads=threads)
 
     pool = ThreadPoolExecutor(threads, "pyhash-scrub")
     waiting: deque[Future[Batch]] = deque()
@@ -104,6 +104,7 @@ def _read_batch(
     start: int,
     places: Sequence[tuple[int, int, int]],
     digest: SpanDigests,
+    *,
     from_drive: bool,
     threads: int,
 ) -> Batch:

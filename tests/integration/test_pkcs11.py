@@ -15,6 +15,8 @@ from unittest.mock import patch
 import pkcs11
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pkcs11.exceptions import PKCS11Error
 
 import pyhash
 from pyhash import limits, signing
@@ -213,6 +215,47 @@ def test_token_that_lies(token: Token) -> None:
             pytest.raises(KeyFileError, match=message),
         ):
             signer.seal(b"x")
+
+
+def der(key: Any) -> bytes:
+    return bytes(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"no key", "the public key in the token cannot be read"),
+        (der(rsa.generate_private_key(65537, 2048)), "not an ECDSA key"),
+        (der(ec.generate_private_key(ec.SECP256K1())), "the token: .*curve"),
+    ],
+)
+def test_public_key_that_is_another(token: Token, answer: bytes, message: str) -> None:
+    """The token says that it is an elliptic curve's."""
+    with (
+        patch("pkcs11.util.ec.encode_ec_public_key", return_value=answer),
+        pytest.raises(KeyFileError, match=message),
+    ):
+        signing.load_signer(token.uri("object=P-256"))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), [(PKCS11Error("why"), "why$"), (PKCS11Error(), "no detail$")]
+)
+def test_what_the_token_says(token: Token, error: Exception, text: str) -> None:
+    with (
+        patch("pyhash.signing.pkcs11._only", side_effect=error),
+        pytest.raises(KeyFileError, match=f"PKCS11Error: {text}"),
+    ):
+        signing.load_signer(token.uri("object=P-256"))
+
+
+def test_serial_number_that_is_no_text() -> None:
+    """It fits no URI, and hides no other token."""
+    others = {"label": "a", "manufacturer_id": "m", "model": "x"}
+    tokens = [SimpleNamespace(serial=serial, **others) for serial in (b"\xff", b"1")]
+    slots = [SimpleNamespace(get_token=lambda one=one: one) for one in tokens]
+    library: Any = SimpleNamespace(lib=lambda _: SimpleNamespace(get_slots=lambda **_: slots))
+    assert _find_token(library, parse_uri("serial=1;object=o?module-path=m")) is tokens[1]
 
 
 def test_a_token_does_not_verify() -> None:

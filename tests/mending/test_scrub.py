@@ -186,7 +186,7 @@ def test_slow_drive_is_not_slowed_down(pair: Pair, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(transfer, "time", clock)
     monkeypatch.setattr(sweep, "BATCH_SPANS", 1)
     real = sweep._read_batch
-    monkeypatch.setattr(sweep, "_read_batch", lambda *a: (clock.read(), real(*a))[1])
+    monkeypatch.setattr(sweep, "_read_batch", lambda *a, **k: (clock.read(), real(*a, **k))[1])
     assert run(pair, bytes_per_second=SPAN, hashing=Options(threads=1)).is_finished
     assert clock.slept == [0.0] * SPANS
 

@@ -80,7 +80,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "signing/historical": _OTHER_TOOLS,
     "signing/sigstore": ("unit/test_sigstore.py",),
     "signing/pkcs11_uri": ("unit/test_pkcs11_uri.py",),
-    "signing/pkcs11": ("integration/test_pkcs11.py",),
+    "signing/pkcs11": ("integration/test_pkcs11.py", "unit/test_pkcs11_uri.py"),
     "signing/ed25519": ("unit/test_log_note.py",),
 }
 # Every dataclass is frozen and has slots: one test for all; only for mutants outside functions.
