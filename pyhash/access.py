@@ -54,7 +54,7 @@ class AccessLog:
         key: str | None = None,
         credential: str | None = None,
     ) -> AccessEvent:
-        """Return the event of something that this process has just done.
+        """Return the event of something that this process has just done. Raises nothing.
 
         Args:
             operation: One of ``log.events.OPERATIONS``.

@@ -97,7 +97,11 @@ def rename_new(source: str, target: str) -> None:
 
 
 def sync_directory(directory: str) -> None:
-    """Make the names in a directory durable. Raises OSError."""
+    """Make the names in a directory durable.
+
+    Raises:
+        OSError: There is no such directory, or the system refused.
+    """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -26,14 +26,13 @@ SOURCES = (
 
 
 def rules_name(directory: str | None = None) -> str | None:
-    """Return the name of the rules that this process would check closure by.
+    """Return the name of the rules that this process would check closure by. Raises nothing.
 
     Args:
         directory: Of the package; None: this one.
 
     Returns:
-        64 hex digits; None where the sources are not there, and nothing can be told. Raises
-        nothing.
+        64 hex digits; None where the sources are not there, and nothing can be told.
     """
     base = os.path.dirname(__file__) if directory is None else directory
     digest = hashlib.sha256(sys.version.encode("utf-8"))

@@ -53,7 +53,7 @@ def load_credential(location: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def dump_credential(values: dict[str, str]) -> bytes:
-    """Write a credential file. Pure, thread-safe.
+    """Write a credential file. Pure, thread-safe. Raises nothing.
 
     Args:
         values: Names of ``FIELDS`` and their values, without control characters and quotes.

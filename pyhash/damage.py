@@ -29,6 +29,9 @@ def damaged_ranges(
     Returns:
         Runs of damaged spans, cut at the end of the shard; none when the tree file does not fit
         the signed root and so proves nothing.
+
+    Raises:
+        UsageError: The nodes are no whole number of digests.
     """
     if len(signed_nodes) != len(nodes) or shard_root(signed_nodes) != signed_root:
         return ()
@@ -83,6 +86,7 @@ def name_tensors(
 
     Returns:
         The same ranges; without names where the header is damaged or cannot be read.
+        Raises nothing.
     """
     return with_tensors(ranges, files.read_at(path, descriptor), size, path)
 
@@ -90,7 +94,11 @@ def name_tensors(
 def with_tensors(
     ranges: tuple[DamagedRange, ...], read_at: formats.ReadAt, size: int, path: str
 ) -> tuple[DamagedRange, ...]:
-    """``name_tensors`` for bytes from anywhere."""
+    """``name_tensors`` for bytes from anywhere.
+
+    Raises:
+        What ``read_at`` raises, unless that is a CheckError.
+    """
     if not ranges:
         return ranges
     try:

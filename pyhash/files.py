@@ -137,7 +137,11 @@ def subset(listing: Listing, chosen: tuple[CheckpointFile, ...]) -> Listing:
 
 
 def check_there(location: str | os.PathLike[str]) -> None:
-    """Raise ReadError unless there is something at that path."""
+    """Refuse a path where there is nothing.
+
+    Raises:
+        ReadError: There is nothing, or it cannot be found out.
+    """
     text = os.fspath(location)
     with reading(text):
         os.stat(text)
@@ -253,7 +257,11 @@ def open_files(listing: Listing, files: tuple[CheckpointFile, ...]) -> Iterator[
 
 
 def check_unchanged(file: CheckpointFile, descriptor: int) -> None:
-    """Raise ChangedWhileReadError unless the open file is still the one that was listed."""
+    """Refuse an open file that is no longer the one that was listed.
+
+    Raises:
+        ChangedWhileReadError: It is another one, or was written to.
+    """
     now = os.fstat(descriptor)
     then = file.identity
     # Field by field: an Identity for each of 100,000 small files takes as long as reading them.
@@ -269,9 +277,12 @@ def check_unchanged(file: CheckpointFile, descriptor: int) -> None:
 
 
 def check_end(file: CheckpointFile, descriptor: int) -> None:
-    """Raise ReadError when an open file has bytes behind what its size says is its end.
+    """Refuse an open file that has bytes behind what its size says is its end.
 
     Files of /proc and of some FUSE file systems do; a loader would read them all.
+
+    Raises:
+        ReadError: It has some, or cannot be read there.
     """
     size = file.identity.size
     try:
@@ -301,7 +312,7 @@ def read_small(location: str | os.PathLike[str], limit: int) -> bytes:
 
 
 def read_at(path: str, descriptor: int) -> Callable[[int, int], bytes]:
-    """Return a function that reads from an open file.
+    """Return a function that reads from an open file. Raises nothing.
 
     Args:
         path: For messages.
@@ -369,7 +380,11 @@ def _is_text(name: str) -> bool:
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Turn the system's errors into ReadError."""
+    """Turn the system's errors into ReadError.
+
+    Raises:
+        ReadError: The block raised OSError, or ValueError as for a path with a NUL.
+    """
     try:
         yield
     except (OSError, ValueError) as error:

@@ -168,7 +168,10 @@ def hash_checkpoint(
 
 
 def ignorer(ignored: Sequence[str]) -> Callable[[str], bool]:
-    """Return a predicate: is this path one of ``ignored``? (A directory covers what is below.)"""
+    """Return a predicate: is this path one of ``ignored``? (A directory covers what is below.)
+
+    Raises nothing.
+    """
     exact = frozenset(ignored)
     return exact.__contains__
 

@@ -65,7 +65,7 @@ def places(
 def inside(path: str | os.PathLike[str], name: str) -> str | None:
     """Return a file's path inside a checkpoint's directory; None when it lies elsewhere.
 
-    Links on the way to the file are resolved, a link in its own place is not.
+    Links on the way to the file are resolved, a link in its own place is not. Raises nothing.
     """
     root = os.path.realpath(path)
     directory = os.path.realpath(os.path.dirname(name) or ".")

@@ -43,7 +43,10 @@ ROOT_PREFIX = "pyhash-v1:"
 
 
 def span_count(size: int) -> int:
-    """Return the number of spans of a shard of ``size`` bytes; 0 for an empty one."""
+    """Return the number of spans of a shard of ``size`` bytes; 0 for an empty one.
+
+    Raises nothing.
+    """
     return -(-size // SPAN_BYTES)
 
 
@@ -66,7 +69,7 @@ def shard_root(span_nodes: bytes | memoryview) -> bytes:
 def leaf_hashes(messages: Sequence[bytes]) -> list[bytes]:
     """Return SHA-256(0x00 ‖ message) of each message, in order: the leaves of an RFC 6962 tree.
 
-    Messages of one length go to the engine together, one in each lane.
+    Messages of one length go to the engine together, one in each lane. Raises nothing.
     """
     by_length: dict[int, list[int]] = {}
     for index, message in enumerate(messages):
@@ -82,7 +85,7 @@ def leaf_hashes(messages: Sequence[bytes]) -> list[bytes]:
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return SHA-256(0x01 ‖ left ‖ right): one node, for which a call of the engine costs more
-    than the hashing. Many at once are folded by ``fold_nodes``.
+    than the hashing. Many at once are folded by ``fold_nodes``. Raises nothing.
     """
     return hashlib.sha256(b"\x01" + left + right).digest()
 
@@ -94,6 +97,10 @@ def shard_entry(path: str, size: int, root: bytes) -> bytes:
         path: Path inside the checkpoint, ``/``-separated.
         size: Bytes of the shard.
         root: Its shard root, 32 bytes.
+
+    Raises:
+        UnicodeEncodeError: The path holds a lone surrogate (``paths.check_path`` refuses those).
+        OverflowError: The size is negative, or has more than 8 bytes.
     """
     name = path.encode("utf-8")
     return ENTRY_MAGIC + len(name).to_bytes(4, "big") + name + size.to_bytes(8, "big") + root
@@ -116,7 +123,10 @@ def checkpoint_root(entries: Iterable[tuple[str, int, bytes]]) -> bytes:
 
 
 def format_root(root: bytes) -> str:
-    """Return a checkpoint root as a person sees it: ``pyhash-v1:<64 hex digits>``."""
+    """Return a checkpoint root as a person sees it: ``pyhash-v1:<64 hex digits>``.
+
+    Raises nothing.
+    """
     return ROOT_PREFIX + root.hex()
 
 

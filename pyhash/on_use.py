@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def on_use(
     package: str, names: dict[str, object], homes: Mapping[str, str]
 ) -> Callable[[str], object]:
-    """Return the ``__getattr__`` of a package.
+    """Return the ``__getattr__`` of a package. Raises nothing.
 
     Args:
         package: Its ``__name__``.

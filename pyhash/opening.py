@@ -216,7 +216,7 @@ def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:
     """Return what may be there unsigned, with everything below it: what the policy names, and
     version control files where the publisher left them out too. Other paths that the bundle
     itself says to ignore count for nothing: whom to trust blindly is not the publisher's to
-    decide. A file that is signed is never left out.
+    decide. A file that is signed is never left out. Raises nothing.
     """
     version_control = [one for one in paths.DEFAULT_IGNORED if one in manifest.ignore_paths]
     return _unsigned(manifest, (*policy.ignore, *version_control))
@@ -224,7 +224,7 @@ def ignored_paths(manifest: Manifest, policy: Policy) -> tuple[str, ...]:
 
 def own_paths(manifest: Manifest, places: Sequence[str | None]) -> tuple[str, ...]:
     """Return where the bundle and the tree file may lie: the usual places, and those given. Only
-    regular files are left out there; a directory could hide anything.
+    regular files are left out there; a directory could hide anything. Raises nothing.
     """
     return _unsigned(manifest, (*OWN_NAMES, *filter(None, places)))
 
@@ -253,7 +253,7 @@ def _with_empty_files(manifest: Manifest, listing: files.Listing) -> Manifest:
 
 
 def compare_listing(manifest: Manifest, listing: files.Listing) -> list[Finding]:
-    """Step 3: names and sizes, before any byte is hashed."""
+    """Step 3: names and sizes, before any byte is hashed. Raises nothing."""
     found = list(listing.strange)
     signed = dict(zip(_names(manifest, listing), manifest.shards, strict=True))
     there = {file.path: file for file in listing.files}

@@ -29,10 +29,10 @@ class Hasher(Protocol):
     """What takes bytes and gives a digest; hashlib's objects are such."""
 
     def update(self, data: memoryview, /) -> object:
-        """Take more bytes."""
+        """Take more bytes. Raises nothing."""
 
     def digest(self) -> bytes:
-        """Return the digest of all bytes so far."""
+        """Return the digest of all bytes so far. Raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)

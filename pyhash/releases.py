@@ -32,7 +32,7 @@ def release_prefix(root: bytes) -> str:
 
 
 def dump_pointer(root: bytes) -> bytes:
-    """Write a pointer. Pure, thread-safe."""
+    """Write a pointer. Pure, thread-safe. Raises nothing."""
     return json.dumps({"kind": POINTER_KIND, "root": format_root(root)}).encode("ascii")
 
 

@@ -96,7 +96,10 @@ def open_store(
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error of ``obstore`` says, without the requests and answers that follow."""
+    """Return what an error of ``obstore`` says, without the requests and answers that follow.
+
+    Raises nothing.
+    """
     return str(error).strip().partition("\n")[0]
 
 

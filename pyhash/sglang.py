@@ -30,6 +30,7 @@ def register() -> None:
     """Have SGLang find the loader; called by SGLang in each of its processes.
 
     Imports nothing of SGLang. A loader that an operator's own build has in this place is not used.
+    Raises nothing.
     """
     module = ModuleType(PRIVATE_MODULE)
     module.PrivateModelLoader = _Loaders()  # type: ignore[attr-defined]

@@ -138,7 +138,17 @@ def inspect_bundle(
     cosignatures: Sequence[str | os.PathLike[str]] = (),
     accept_historical: bool = False,
 ) -> Signed:
-    """Do all of ``inspect_signed`` for a bundle that has been read. Raises as it does."""
+    """Do all of ``inspect_signed`` for a bundle that has been read.
+
+    Raises:
+        UnsignedError: A co-signature is not there.
+        SignatureError: No trusted key signed it, or one of the co-signatures.
+        PolicyError: The policy trusts nobody.
+        PolicyFileError: What was accepted before cannot be found out.
+        FormatError, LimitError, ReadError: What was signed, or a co-signature, cannot be read or is
+            not what it should be; or there are too many co-signatures.
+        DependencyError: A library that the method of a bundle needs is not installed.
+    """
     if not policy.keys:
         raise errors.PolicyError(f"{policy.rule} trusts nobody, so that nothing can be verified")
     if len(cosignatures) > limits.MAX_COSIGNATURES:

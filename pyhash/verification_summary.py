@@ -65,7 +65,12 @@ class StartReceipt:
         self._write("PASSED", [level], verified.root)
 
     def write_failed(self) -> None:
-        """Say that it did not verify, or could not be checked. Raises as ``write_passed``."""
+        """Say that it did not verify, or could not be checked.
+
+        Raises:
+            WriteError: The system refused.
+            CheckError: The signer could not sign.
+        """
         self._write("FAILED", ["FAILED"], None)
 
     def _write(self, result: str, levels: list[str], root: bytes | None) -> None:

@@ -36,7 +36,7 @@ class Fio:
 
     @property
     def name(self) -> str:
-        """What it is called in results."""
+        """What it is called in results. Raises nothing."""
         return f"fio direct x{self.depth}"
 
     def __call__(self) -> float:
@@ -73,7 +73,11 @@ class Fio:
 
 
 def find_fio(sample: Sample) -> list[Fio]:
-    """Return what fio can measure here; nothing where it is missing or does not work."""
+    """Return what fio can measure here; nothing where it is missing or does not work.
+
+    Raises:
+        OSError: A file of the sample cannot be opened.
+    """
     program = shutil.which("fio")
     if program is None:
         return []

@@ -39,7 +39,7 @@ class Hasher:
 
     @property
     def name(self) -> str:
-        """What it is called in results."""
+        """What it is called in results. Raises nothing."""
         return f"memory {self.mode} {self.kernel} x{self.threads}"
 
     def __call__(self) -> float:
@@ -64,7 +64,10 @@ class Hasher:
 
 
 def make_memory(size: int) -> bytes:
-    """Return bytes to hash, at least a MiB; the same MiB again and again costs no time to make."""
+    """Return bytes to hash, at least a MiB; the same MiB again and again costs no time to make.
+
+    Raises nothing.
+    """
     return os.urandom(MIB) * max(1, min(size, MEMORY_BYTES) // MIB)
 
 

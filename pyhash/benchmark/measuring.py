@@ -77,7 +77,10 @@ def interleave(phases: Sequence[Phase], rounds: int, tell: Tell) -> dict[str, Sp
         tell: Is told which round it is.
 
     Returns:
-        The spread of each variant. Raises what a variant raises.
+        The spread of each variant.
+
+    Raises:
+        What a variant, or a phase's ``prepare``, raises.
     """
     order = random.Random(SEED)  # noqa: S311 - shuffles, protects nothing
     rates: dict[str, list[float]] = {name: [] for phase in phases for name in phase.variants}

@@ -43,19 +43,25 @@ class Reading:
 
     @property
     def name(self) -> str:
-        """What it is called in results."""
+        """What it is called in results. Raises nothing."""
         way = "direct" if self.direct else "cold" if self.cold else "cached"
         return f"{way} x{self.depth}"
 
 
 def cold_readings(sample: Sample) -> list[Reading]:
-    """Return the ways to read from the drive, at rising depth: direct where that is possible."""
+    """Return the ways to read from the drive, at rising depth: direct where that is possible.
+
+    Raises nothing.
+    """
     direct = can_read_direct(sample)
     return [Reading(True, direct, depth) for depth in DEPTHS]
 
 
 def cached_readings(processors: int) -> list[Reading]:
-    """Return the ways to read out of the page cache, by rising numbers of threads."""
+    """Return the ways to read out of the page cache, by rising numbers of threads.
+
+    Raises nothing.
+    """
     return [Reading(False, False, depth) for depth in sorted({1, processors, 2 * processors})]
 
 
@@ -77,7 +83,7 @@ class Reader:
 
     @property
     def name(self) -> str:
-        """What it is called in results."""
+        """What it is called in results. Raises nothing."""
         return self.reading.name
 
     def __call__(self) -> float:

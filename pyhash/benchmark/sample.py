@@ -46,7 +46,7 @@ class Sample:
 
     @property
     def size(self) -> int:
-        """Bytes of all files together."""
+        """Bytes of all files together. Raises nothing."""
         return sum(self.sizes)
 
 

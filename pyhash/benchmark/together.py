@@ -38,7 +38,7 @@ class Together:
 
     @property
     def name(self) -> str:
-        """What it is called in results."""
+        """What it is called in results. Raises nothing."""
         return f"{self.mode} {'cold' if self.cold else 'cached'}"
 
     def __call__(self) -> float:

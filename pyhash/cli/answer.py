@@ -75,7 +75,10 @@ class Answer:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it holds, or was done; ``unverified`` did not, whatever starts then."""
+        """Whether it holds, or was done; ``unverified`` did not, whatever starts then.
+
+        Raises nothing.
+        """
         return self.exit_code == 0 and self.result != "unverified"
 
 
@@ -93,7 +96,10 @@ def answered(work: Callable[[], T]) -> T | Answer:
 
 
 def answer_for(error: BaseException) -> Answer:
-    """Return what an exception comes to: refused, usage, interrupted, or else: error."""
+    """Return what an exception comes to: refused, usage, interrupted, or else: error.
+
+    Raises nothing.
+    """
     if isinstance(error, errors.VerificationError):
         return Answer("refused", str(error), advice=_advice(error), findings=error.findings)
     if isinstance(error, errors.UsageError):

@@ -35,7 +35,7 @@ def answering(
 
     Returns:
         A decorator. Its function takes ``Settings`` and, by name, its own parameters; what it
-        returns or raises becomes the report.
+        returns or raises becomes the report. Raises nothing.
     """
 
     def decorate(work: Callable[..., Answer]) -> click.Command:
@@ -55,12 +55,12 @@ def answering(
 
 
 def bundle_options(function: F) -> F:
-    """Add ``--signature``, ``--tree`` and ``--ignore`` to a command."""
+    """Add ``--signature``, ``--tree`` and ``--ignore`` to a command. Raises nothing."""
     return located_options(ignore_option(function))
 
 
 def located_options(function: F) -> F:
-    """Add ``--signature`` and ``--tree`` to a command."""
+    """Add ``--signature`` and ``--tree`` to a command. Raises nothing."""
     function = click.option(
         "--tree", type=PATH, metavar="FILE", help="Default: MODEL/model.tree, or MODEL.tree."
     )(function)
@@ -70,7 +70,7 @@ def located_options(function: F) -> F:
 
 
 def ignore_option(function: F) -> F:
-    """Add ``--ignore`` to a command."""
+    """Add ``--ignore`` to a command. Raises nothing."""
     return click.option(
         "--ignore",
         multiple=True,
@@ -80,7 +80,7 @@ def ignore_option(function: F) -> F:
 
 
 def public_keys_option(function: F, *, required: bool = True) -> F:
-    """Add a verifier's ``--key`` to a command."""
+    """Add a verifier's ``--key`` to a command. Raises nothing."""
     return click.option(
         "--key",
         "keys",
@@ -93,12 +93,15 @@ def public_keys_option(function: F, *, required: bool = True) -> F:
 
 
 def optional_keys_option(function: F) -> F:
-    """Add ``--key`` to a command that has another way to go; it must refuse having neither."""
+    """Add ``--key`` to a command that has another way to go; it must refuse having neither.
+
+    Raises nothing.
+    """
     return public_keys_option(function, required=False)
 
 
 def root_option(function: F) -> F:
-    """Add a verifier's ``--root`` to a command."""
+    """Add a verifier's ``--root`` to a command. Raises nothing."""
     return click.option(
         "--root",
         metavar="ROOT",
@@ -107,7 +110,7 @@ def root_option(function: F) -> F:
 
 
 def links_option(function: F) -> F:
-    """Add ``--links-within`` to a command."""
+    """Add ``--links-within`` to a command. Raises nothing."""
     return click.option(
         "--links-within",
         type=PATH,
@@ -118,7 +121,7 @@ def links_option(function: F) -> F:
 
 
 def historical_option(function: F) -> F:
-    """Add a verifier's ``--accept-historical`` to a command."""
+    """Add a verifier's ``--accept-historical`` to a command. Raises nothing."""
     return click.option(
         "--accept-historical",
         is_flag=True,

@@ -25,11 +25,15 @@ class LazyGroup(click.Group):
     """A group of the commands in ``command_table``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order of the table."""
+        """Return the names, in the order of the table. Raises nothing."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; None if there is no such one."""
+        """Import and return a command; None if there is no such one.
+
+        Raises:
+            ImportError: A library that it needs is not there.
+        """
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
@@ -37,7 +41,7 @@ class LazyGroup(click.Group):
         return command
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the same text that ``__main__`` prints without click."""
+        """Return the same text that ``__main__`` prints without click. Raises nothing."""
         return help_text()
 
 

@@ -179,7 +179,7 @@ def default_receipts() -> str:
 
 
 def receipts_option(function: F) -> F:
-    """Add ``--receipts`` to a command."""
+    """Add ``--receipts`` to a command. Raises nothing."""
     return click.option(
         "--receipts",
         type=PATH,
@@ -189,7 +189,7 @@ def receipts_option(function: F) -> F:
 
 
 def least_option(function: F) -> F:
-    """Add ``--guarantee`` to a command that starts something."""
+    """Add ``--guarantee`` to a command that starts something. Raises nothing."""
     return click.option(
         "--guarantee",
         "least",
@@ -201,7 +201,7 @@ def least_option(function: F) -> F:
 
 
 def asked_option(function: F) -> F:
-    """Add ``--guarantee`` to a command that verifies and starts nothing."""
+    """Add ``--guarantee`` to a command that verifies and starts nothing. Raises nothing."""
     return click.option(
         "--guarantee",
         "least",
@@ -212,7 +212,7 @@ def asked_option(function: F) -> F:
 
 
 def guarantee_options(function: F) -> F:
-    """Add the fields of ``Comparison`` to a command."""
+    """Add the fields of ``Comparison`` to a command. Raises nothing."""
     options = (
         click.option(
             "--only",

@@ -53,7 +53,7 @@ class IdentityOptions:
 
 
 def identity_options(function: F) -> F:
-    """Add the options to a command; ``take_identities`` takes their values."""
+    """Add the options to a command; ``take_identities`` takes their values. Raises nothing."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def access_log_options(function: F) -> F:
-    """Add ``--log`` and ``--log-key``: where this operation is recorded."""
+    """Add ``--log`` and ``--log-key``: where this operation is recorded. Raises nothing."""
     function = click.option(
         "--log-key", type=PATH, metavar="FILE", help="Private key of the log. Default: DIR.key."
     )(function)
@@ -98,12 +98,19 @@ def recorded(
 
 
 def take_access_log(parameters: dict[str, Any]) -> AccessLog | None:
-    """Take the options out of a command's parameters and open the log that they name, if any."""
+    """Take the options out of a command's parameters and open the log that they name, if any.
+
+    Raises:
+        As ``open_log_option``.
+    """
     return open_log_option(parameters.pop("log"), parameters.pop("log_key"))
 
 
 def signed_root(model: str, policy: Policy, signature: str | None) -> Callable[[], bytes | None]:
-    """Return what finds the root that a trusted key signed, when the content is not that root's."""
+    """Return what finds the root that a trusted key signed, when the content is not that root's.
+
+    Raises nothing; what it returns raises as ``signed_bundle.inspect_signed``.
+    """
 
     def claimed() -> bytes | None:
         from pyhash.locations import places
@@ -116,7 +123,7 @@ def signed_root(model: str, policy: Policy, signature: str | None) -> Callable[[
 
 
 def of_verified(verified: Verified) -> dict[str, Any]:
-    """Return what an event says about a checkpoint that was verified."""
+    """Return what an event says about a checkpoint that was verified. Raises nothing."""
     return {"root": verified.root, "key": verified.key_hint}
 
 

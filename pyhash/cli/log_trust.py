@@ -17,7 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def trust_options(function: F) -> F:
-    """Add ``--log-key``, ``--witness`` and ``--quorum``: whom to believe about a log."""
+    """Add ``--log-key``, ``--witness`` and ``--quorum``: whom to believe about a log.
+
+    Raises nothing.
+    """
     function = click.option(
         "--quorum",
         type=click.IntRange(min=0),

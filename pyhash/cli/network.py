@@ -21,7 +21,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def network_options(function: F) -> F:
-    """Add ``--credentials``, ``--ca`` and ``--proxy`` to a command."""
+    """Add ``--credentials``, ``--ca`` and ``--proxy`` to a command. Raises nothing."""
     for option in (
         click.option("--proxy", metavar="URL", help="Go through this proxy."),
         click.option(
@@ -39,7 +39,10 @@ def network_options(function: F) -> F:
 
 
 def transfer_options(function: F) -> F:
-    """Add ``--limit-rate`` and ``--connections`` to a command that fetches weights."""
+    """Add ``--limit-rate`` and ``--connections`` to a command that fetches weights.
+
+    Raises nothing.
+    """
     for option in (
         click.option(
             "--connections",

@@ -19,6 +19,9 @@ def write_stdout(data: bytes) -> OSError | None:
     Returns:
         None when it was written, or when the reader went away, as ``head`` does when it has
         enough; the error when it could not be written.
+
+    Raises:
+        OSError: As ``silence_stdout``, after a failure.
     """
     if not data:
         return None
@@ -36,7 +39,10 @@ def write_stdout(data: bytes) -> OSError | None:
 
 
 def write_stderr(text: str) -> None:
-    """Write to standard error; where that is not possible there is nobody left to tell."""
+    """Write to standard error; where that is not possible there is nobody left to tell.
+
+    Raises nothing.
+    """
     if sys.stderr is None:
         return
     try:
@@ -49,6 +55,8 @@ def write_stderr(text: str) -> None:
 def raw_line(line: str | bytes) -> str | bytes:
     """Return a line with names for programs: bytes, which are written as they are, as
     ``sha256sum`` does; but where a terminal would get it a string, which will be escaped.
+
+    Raises nothing for a name that the system gave.
     """
     return os.fsdecode(line) if is_terminal(sys.stdout) else os.fsencode(line)
 
@@ -56,6 +64,9 @@ def raw_line(line: str | bytes) -> str | bytes:
 def silence_stdout() -> None:
     """Let what is still in the buffer go nowhere, so that the interpreter's own flush at its end
     does not fail, complain and change the exit code.
+
+    Raises:
+        OSError: There is no ``/dev/null``, or standard output has no descriptor.
     """
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())

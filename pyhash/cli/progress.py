@@ -14,7 +14,7 @@ Progress = Callable[[int, int], None]
 
 @contextmanager
 def progress_bar(*, shown: bool) -> Iterator[Progress | None]:
-    """Yield what is to be told the progress; the bar is gone when the block ends.
+    """Yield what is to be told the progress; the bar is gone when the block ends. Raises nothing.
 
     Args:
         shown: False: yield None, which nobody needs to tell anything.

@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def step_options(function: F) -> F:
-    """Add the options that describe a step and say who signs the statement."""
+    """Add the options that describe a step and say who signs the statement. Raises nothing."""
     for option in reversed(
         (
             click.option("--step", type=click.Choice(STEPS), help="What was done."),
@@ -83,7 +83,13 @@ def describe(
 
 
 def find_material(role: str, text: str, options: Options) -> Material:
-    """Hash what is there, and take the word for what is not."""
+    """Hash what is there, and take the word for what is not.
+
+    Raises:
+        UsageError: There is no such directory or file, or the word is none for a material.
+        UnexpectedFileError, ReadError, ChangedWhileReadError, LimitError, EngineError: As
+            ``hash_material``.
+    """
     from pyhash.provenance.description import parse_material
     from pyhash.provenance.subject import hash_material
 
@@ -101,7 +107,15 @@ def add_statement(
     parents: Sequence[str],
     log: AccessLog | None,
 ) -> Answer:
-    """Sign a step, put it beside the checkpoint together with those of its parents, and log it."""
+    """Sign a step, put it beside the checkpoint together with those of its parents, and log it.
+
+    Raises:
+        UsageError: The key lies in the checkpoint, or the step does not fit its schema.
+        KeyFileError: The key cannot be used.
+        CheckError: The signer could not sign, or a file of statements cannot be read or written.
+        LimitError: The statement is too large, or there would be too many.
+        LogError, SignatureError, FormatError: With a log: as ``access.record_statement``.
+    """
     from pyhash import access, locations, signing
     from pyhash.provenance.statement import dump_step
     from pyhash.provenance.store import add_lines, load_lines

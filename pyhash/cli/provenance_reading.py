@@ -37,7 +37,10 @@ class Read:
 
 
 def lineage_key_option(function: F) -> F:
-    """Add an optional ``--key``: with it, everything is verified before it is shown."""
+    """Add an optional ``--key``: with it, everything is verified before it is shown.
+
+    Raises nothing.
+    """
     return click.option(
         "--key",
         "keys",

@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def start_receipt_options(function: F) -> F:
-    """Add both options to a command."""
+    """Add both options to a command. Raises nothing."""
     function = click.option(
         "--vsa-key", type=PATH, metavar="K.key", help="Private key that signs the receipt."
     )(function)
@@ -33,7 +33,11 @@ def start_receipt_options(function: F) -> F:
 
 
 def check_receipt_options(vsa: str | None, vsa_key: str | None) -> None:
-    """Raise UsageError for a key without a receipt."""
+    """Refuse a key without a receipt.
+
+    Raises:
+        UsageError: There is one.
+    """
     if vsa_key is not None and vsa is None:
         raise UsageError("--vsa-key signs a receipt: name its file with --vsa")
 

@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def release_options(function: F) -> F:
-    """Add ``--release``, ``--release-name`` and ``--expires`` to a command."""
+    """Add ``--release``, ``--release-name`` and ``--expires`` to a command. Raises nothing."""
     for option in (
         click.option(
             "--expires",

@@ -38,6 +38,9 @@ class Report:
 
         A report that cannot be written turns success into an error: whoever reads it must not
         take half of it for the whole. A reader that went away is no error.
+
+        Raises:
+            OSError: As ``output.write_stdout``.
         """
         is_text = self.settings.format == formats.TEXT
         failure = self._text() if is_text else self._document()

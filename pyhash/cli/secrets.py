@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def passphrase_options(function: F) -> F:
-    """Add ``--passphrase-fd`` and ``--passphrase-env`` to a command."""
+    """Add ``--passphrase-fd`` and ``--passphrase-env`` to a command. Raises nothing."""
     function = click.option(
         "--passphrase-env",
         metavar="NAME",

@@ -73,7 +73,7 @@ def _note(text: str) -> None:
 
 
 def common_options() -> list[click.Parameter]:
-    """Return the options that ``Settings`` holds, under its names."""
+    """Return the options that ``Settings`` holds, under its names. Raises nothing."""
     return [
         click.Option(
             ["--format"],
@@ -101,6 +101,8 @@ def common_options() -> list[click.Parameter]:
 
 def guess_settings(arguments: Sequence[str]) -> Settings:
     """Return the format that a command line asks for, when it does not make sense otherwise.
+
+    Raises nothing.
 
     Args:
         arguments: The command line; what follows ``--`` is somebody else's.

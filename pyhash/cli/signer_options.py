@@ -16,7 +16,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def signer_options(function: F) -> F:
-    """Add ``--certificate``, ``--chain`` and where a passphrase comes from, beside ``--key``."""
+    """Add ``--certificate``, ``--chain`` and where a passphrase comes from, beside ``--key``.
+
+    Raises nothing.
+    """
     function = passphrase_options(function)
     function = click.option(
         "--chain",

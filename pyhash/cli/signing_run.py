@@ -42,7 +42,10 @@ _POLICY = click.option(
 
 
 def signing_options(function: F) -> F:
-    """Add what every command takes that signs a checkpoint; ``run_signing`` takes it out again."""
+    """Add what every command takes that signs a checkpoint; ``run_signing`` takes it out again.
+
+    Raises nothing.
+    """
     decorators = (signer_options, links_option, bundle_options, _POLICY, release_options)
     for one in reversed((_KEY, *decorators, access_log_options)):
         function = one(function)

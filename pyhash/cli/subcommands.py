@@ -17,11 +17,15 @@ class Subcommands(click.Group):
         self._modules = dict(modules)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order of the table."""
+        """Return the names, in the order of the table. Raises nothing."""
         return list(self._modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; None if there is no such one."""
+        """Import and return a command; None if there is no such one.
+
+        Raises:
+            ImportError: A library that it needs is not there.
+        """
         if cmd_name not in self._modules:
             return None
         module = importlib.import_module(f"pyhash.cli.{self._modules[cmd_name]}")

@@ -56,7 +56,10 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def amount(size: int) -> str:
-    """Return a number of bytes as a person reads it: ``512 B``, ``3.2 GB`` (powers of 1000)."""
+    """Return a number of bytes as a person reads it: ``512 B``, ``3.2 GB`` (powers of 1000).
+
+    Raises nothing.
+    """
     if size < 1000:
         return f"{size} B"
     value, unit = size / 1000, "kB"

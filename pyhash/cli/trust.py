@@ -107,13 +107,13 @@ class Trust:
 
 
 def trust_options(function: F) -> F:
-    """Add ``publisher_options`` and where bundle and tree file lie to a command."""
+    """Add ``publisher_options`` and where bundle and tree file lie to a command. Raises nothing."""
     return publisher_options(located_options(historical_option(links_option(function))))
 
 
 def publisher_options(function: F) -> F:
     """Add ``--key``, ``--policy``, ``--state``, ``--root``, ``--cosignature``, ``--ignore`` and the
-    options of identities to a command; ``Trust`` holds their values.
+    options of identities to a command; ``Trust`` holds their values. Raises nothing.
     """
     for option in (
         click.option(

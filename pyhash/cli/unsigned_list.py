@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def list_options(function: F) -> F:
-    """Add ``--from`` and ``--ignore-missing`` to a command."""
+    """Add ``--from`` and ``--ignore-missing`` to a command. Raises nothing."""
     function = click.option(
         "--ignore-missing",
         is_flag=True,
@@ -42,7 +42,11 @@ def compare(
     ignore_missing: bool,
     links_within: str | None,
 ) -> Answer:
-    """Compare, and answer ``matches``; what differs is raised."""
+    """Compare, and answer ``matches``; what differs is raised.
+
+    Raises:
+        VerificationError, CheckError, UsageError: As ``verify_list``.
+    """
     from pyhash.interchange import KINDS, MEANINGS, verify_list
 
     with settings.hashing_options() as options:

@@ -88,7 +88,7 @@ def carried_lines(carried: tuple[Carried, ...], count: int) -> list[str]:
 
 
 def update_options(function: F) -> F:
-    """Add the fields of ``UpdateRequest`` to a command."""
+    """Add the fields of ``UpdateRequest`` to a command. Raises nothing."""
     options = (
         click.option(
             "--update",

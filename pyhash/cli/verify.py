@@ -124,7 +124,10 @@ def _message(model: str, guarantee: str) -> str:
 
 
 def shown_policy(policy: Policy) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Return the lines and the JSON keys about the rule of a policy file; nothing without one."""
+    """Return the lines and the JSON keys about the rule of a policy file; nothing without one.
+
+    Raises nothing.
+    """
     if not policy.rule:
         return (), {}
     lines = [f"policy     {policy.rule}"]

@@ -37,14 +37,22 @@ class DirectorySource:
         return self._location
 
     def fetch_small(self, path: str, limit: int) -> bytes:
-        """See ``Source``."""
+        """See ``Source``.
+
+        Raises:
+            NotThereError, LimitError, FetchError: As ``Source.fetch_small``.
+        """
         try:
             return files.read_small(os.path.join(self._location, path), limit)
         except ReadError as error:
             raise self._error(error, path) from error
 
     def fetch_spans(self, path: str, start: int, end: int, size: int) -> Iterator[bytes]:
-        """See ``Source``."""
+        """See ``Source``.
+
+        Raises:
+            NotThereError, FetchError: As ``Source.fetch_spans``.
+        """
         try:
             descriptor = os.open(os.path.join(self._location, path), _FLAGS)
         except OSError as error:
@@ -64,7 +72,11 @@ class DirectorySource:
             os.close(descriptor)
 
     def size_of(self, path: str) -> int:
-        """See ``Source``."""
+        """See ``Source``.
+
+        Raises:
+            NotThereError, FetchError: As ``Source.size_of``; also where it is no regular file.
+        """
         try:
             status = os.stat(os.path.join(self._location, path))
         except OSError as error:

@@ -59,7 +59,11 @@ class HttpsSource:
         return self._name
 
     def fetch_small(self, path: str, limit: int) -> bytes:
-        """See ``Source``."""
+        """See ``Source``.
+
+        Raises:
+            NotThereError, LimitError, FetchError: As ``Source.fetch_small``.
+        """
         with self._request(path, None, self._network.span_seconds) as response:
             data = bytearray()
             while piece := self._read(response, path, min(SPAN_BYTES, limit + 1 - len(data))):
@@ -69,7 +73,11 @@ class HttpsSource:
             return bytes(data)
 
     def fetch_spans(self, path: str, start: int, end: int, size: int) -> Iterator[bytes]:
-        """See ``Source``."""
+        """See ``Source``.
+
+        Raises:
+            NotThereError, FetchError: As ``Source.fetch_spans``.
+        """
         if start == end:
             return
         spans = -(-(end - start) // SPAN_BYTES)
@@ -78,7 +86,11 @@ class HttpsSource:
             yield from cut_spans(self._pieces(response, path), start, end, path, self._name)
 
     def size_of(self, path: str) -> int:
-        """See ``Source``."""
+        """See ``Source``.
+
+        Raises:
+            NotThereError, FetchError: As ``Source.size_of``.
+        """
         with self._request(path, (0, 1), self._network.span_seconds) as response:
             unit, slash, total = response.headers.get("Content-Range", "").rpartition("/")
             if response.status == 206 and unit.startswith("bytes ") and slash and total.isdigit():
@@ -91,7 +103,7 @@ class HttpsSource:
         )
 
     def close(self) -> None:
-        """See ``Source``."""
+        """See ``Source``. Raises nothing."""
         self._watch.stop()
         self._pool.clear()
 
@@ -320,7 +332,10 @@ def new_pool(network: Network) -> urllib3.PoolManager:
 
 
 def below(base: str) -> Callable[[str], str]:
-    """Return a function from a path to its URL below ``base``; a query of the base is kept."""
+    """Return a function from a path to its URL below ``base``; a query of the base is kept.
+
+    Raises nothing.
+    """
     address, mark, query = base.partition("?")
 
     def url_of(path: str) -> str:

@@ -79,7 +79,7 @@ def load_links(data: bytes, path: str) -> LinkSet:
 
 
 def dump_links(links: LinkSet) -> bytes:
-    """Write a link set. Pure, thread-safe."""
+    """Write a link set. Pure, thread-safe. Raises nothing."""
     fields = {
         "kind": KIND_NAME,
         "method": links.method,

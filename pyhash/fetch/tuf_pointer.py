@@ -58,7 +58,15 @@ class TrustedPointer:
     bundle_sha256: bytes
 
     def check_bundle(self, bundle: bytes, where: str) -> None:
-        """Raise PolicyError unless this is the bundle that the pointer names."""
+        """Refuse another bundle than the one that the pointer names.
+
+        Args:
+            bundle: Its exact bytes.
+            where: Where it came from, for the message.
+
+        Raises:
+            PolicyError: It is another one.
+        """
         if hashlib.sha256(bundle).digest() != self.bundle_sha256:
             raise PolicyError(
                 f"{where}: another bundle than the one that the trusted pointer names; somebody has"

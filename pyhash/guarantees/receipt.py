@@ -32,7 +32,7 @@ SHOWN_FILES = 3  # of those that changed, in a message
 
 
 def by_receipt(store: Store, *, rehash: bool = False) -> Guarantee:
-    """Return the guarantee that files are those of an earlier verification.
+    """Return the guarantee that files are those of an earlier verification. Raises nothing.
 
     Args:
         store: Where the receipts of this host are.
@@ -42,7 +42,9 @@ def by_receipt(store: Store, *, rehash: bool = False) -> Guarantee:
 
     Returns:
         For ``verify(..., guarantee=...)``. Where every byte was hashed, the proof says
-        ``content``.
+        ``content``. Comparing raises ReceiptError where a file is not covered and not to be hashed,
+        the receipt is not authentic, or the system does not say which boot this is; FormatError or
+        LimitError where the receipt cannot be understood; and as ``content.compare``.
     """
 
     def compare(opened: Opened, options: hashing.Options) -> Compared:
@@ -64,7 +66,7 @@ def by_receipt(store: Store, *, rehash: bool = False) -> Guarantee:
 
 
 def closed_by_receipt(store: Store) -> Callable[[Opened], tuple[CheckpointFile, ...]]:
-    """Return what tells the files that a receipt knows to lead to no other file.
+    """Return what tells the files that a receipt knows to lead to no other file. Raises nothing.
 
     The content of such a file is that of the earlier pass, the names beside it are those of the
     same manifest, and the rules are the same: so the answer is, too.
@@ -74,7 +76,7 @@ def closed_by_receipt(store: Store) -> Callable[[Opened], tuple[CheckpointFile, 
 
     Returns:
         For ``Guarantee.closed``. It raises as ``by_receipt`` does for a receipt that is not
-        authentic.
+        authentic or cannot be understood, and for a boot that is not known.
     """
 
     def closed(opened: Opened) -> tuple[CheckpointFile, ...]:

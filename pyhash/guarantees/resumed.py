@@ -38,12 +38,17 @@ Batch = dict[int, list[Run]]
 def resume(store: Store, *, batch_bytes: int = BATCH_BYTES) -> Guarantee:
     """Return the guarantee of a full pass that goes on where an earlier one was interrupted.
 
+    Raises nothing.
+
     Args:
         store: Where progress is kept. It is removed when the pass comes to an answer.
         batch_bytes: Bytes to hash between two notes of progress, whole spans of 1 MiB.
 
     Returns:
-        For ``verify(..., guarantee=...)``.
+        For ``verify(..., guarantee=...)``. Comparing raises FormatError where the bundle is another
+        tool's; ReceiptError where another process is at it, the record of progress is not its
+        owner's alone, or the system does not say which boot this is; LimitError or WriteError where
+        progress is too large or cannot be written; and as ``hash_runs``.
     """
 
     def compare(opened: Opened, options: hashing.Options) -> Compared:

@@ -182,6 +182,7 @@ def dump(what: Exported) -> bytes:
     """Write an image manifest with one raw layer for each file, and the config inside it.
 
     Pure, thread-safe. Nothing is pushed anywhere; the blobs are the files themselves.
+    Raises nothing.
     """
     layers = [_dump_layer(one) for one in what.files]
     config = _dump(

@@ -82,7 +82,7 @@ def _load_checksum(name: str, value: JsonValue, source: str) -> Expected:
 
 
 def dump(what: Exported) -> bytes:
-    """Write the present form. Pure, thread-safe."""
+    """Write the present form. Pure, thread-safe. Raises nothing."""
     listed = {one.path: {"sha256": one.sha256.hex(), "size": one.size} for one in what.files}
     return json.dumps({"files": listed}, indent=2).encode("ascii") + b"\n"
 

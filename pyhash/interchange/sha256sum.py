@@ -79,7 +79,7 @@ def _load_tagged(line: bytes, number: int, source: str) -> Expected:
 
 
 def dump(what: Exported) -> bytes:
-    """Write plain lines, as ``sha256sum`` does. Pure, thread-safe."""
+    """Write plain lines, as ``sha256sum`` does. Pure, thread-safe. Raises nothing."""
     return b"".join(
         dump_line(os.fsdecode(one.path.encode("utf-8")), one.sha256) + b"\n" for one in what.files
     )

@@ -102,6 +102,8 @@ def dump_event(event: AccessEvent) -> bytes:
 def statement_entry(bundle: bytes) -> bytes:
     """Return the entry of a signed statement, from the exact bytes of its bundle. Pure.
 
+    Raises nothing.
+
     Args:
         bundle: The bundle; when it is larger than an entry may be, its digest stands for it.
     """

@@ -14,13 +14,21 @@ LOCK = "lock"
 
 
 def locked(name: str) -> AbstractContextManager[None]:
-    """Be the only writer of a log. The system lets go of the lock of a process that dies."""
+    """Be the only writer of a log. The system lets go of the lock of a process that dies.
+
+    Raises:
+        WriteError: There is no log, or its lock cannot be taken.
+    """
     return _held(os.path.join(name, LOCK), os.O_RDWR)
 
 
 @contextmanager
 def writing(path: str) -> Iterator[None]:
-    """Turn the system's errors into WriteError."""
+    """Turn the system's errors into WriteError.
+
+    Raises:
+        WriteError: The block raised OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -31,7 +39,11 @@ def writing(path: str) -> Iterator[None]:
 
 
 def locked_directory(path: str) -> AbstractContextManager[None]:
-    """Be the only process that changes our files in a directory; it gets no file for that."""
+    """Be the only process that changes our files in a directory; it gets no file for that.
+
+    Raises:
+        WriteError: There is no such directory, or its lock cannot be taken.
+    """
     return _held(path, os.O_RDONLY | os.O_DIRECTORY)
 
 

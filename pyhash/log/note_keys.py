@@ -112,7 +112,7 @@ class NoteSigner:
         return time.to_bytes(_TIME_BYTES, "big") + signature
 
     def derive_key(self, purpose: bytes) -> bytes:
-        """Return a secret of 32 bytes that only who holds this key can make.
+        """Return a secret of 32 bytes that only who holds this key can make. Raises nothing.
 
         Args:
             purpose: What it is for; another purpose, or another name of the key, has another.
@@ -156,7 +156,11 @@ def parse_verifier(text: str, *, kind: int, path: str = "the key") -> NoteVerifi
 
 
 def load_verifier(location: str | os.PathLike[str], *, kind: int) -> NoteVerifier:
-    """Read a public key from a file of one line; otherwise as ``parse_verifier``."""
+    """Read a public key from a file of one line; otherwise as ``parse_verifier``.
+
+    Raises:
+        KeyFileError: The file cannot be read, or holds no such key.
+    """
     name = os.fspath(location)
     return parse_verifier(_read(name), kind=kind, path=name)
 

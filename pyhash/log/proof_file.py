@@ -93,7 +93,12 @@ def verify_logged(
 
 
 def copy_proofs(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Add to one file the proofs of another that it does not have; errors as ``add_proofs``."""
+    """Add to one file the proofs of another that it does not have.
+
+    Raises:
+        FormatError, LimitError, ReadError: One of them cannot be read, or is no such file.
+        WriteError: As ``add_proofs``.
+    """
     found = load_proofs(source)
     if found:
         _merge(os.fspath(target), found, newer=False)

@@ -42,6 +42,9 @@ class TileWriter:
         """Replace one file of the log; a reader sees the old one or the new one whole.
 
         After a power cut the name may hold zeros; the journal can make the file again.
+
+        Raises:
+            OSError: The system refused; what was there before still is.
         """
         target = os.path.join(self._directory, path)
         temporary = os.path.join(self._directory, _NEXT)
@@ -76,7 +79,13 @@ class TileWriter:
         self._written.append(path)
 
     def write(self, leaves: Sequence[bytes], entries: Sequence[bytes]) -> None:
-        """Write bundles and tiles of every level that entries behind the base touch."""
+        """Write bundles and tiles of every level that entries behind the base touch.
+
+        Raises:
+            OSError: The system refused.
+            LimitError: An entry is larger than the format lets it be.
+            ReadError, FormatError: A tile that comes before cannot be read, or is damaged.
+        """
         first = self._base // TILE_WIDTH
         for start in range(0, len(entries), TILE_WIDTH):
             some = entries[start : start + TILE_WIDTH]
@@ -90,7 +99,11 @@ class TileWriter:
             level += 1
 
     def sync(self, others: Sequence[str]) -> None:
-        """Make what was written durable, and other files of the log too."""
+        """Make what was written durable, and other files of the log too.
+
+        Raises:
+            OSError: A file is not there, or the system refused.
+        """
         written = dict.fromkeys((*self._written, *others))
         paths = [os.path.join(self._directory, path) for path in written]
         with ThreadPoolExecutor(_SYNC_THREADS, "pyhash-log") as pool:
@@ -100,7 +113,11 @@ class TileWriter:
                 pass
 
     def remove_partial(self) -> None:
-        """Remove partial tiles whose full tile is durable: readers find that one instead."""
+        """Remove partial tiles whose full tile is durable: readers find that one instead.
+
+        Raises:
+            OSError: The system refused.
+        """
         for level, number in self._filled:
             directory = os.path.join(self._directory, tile_path(level, number) + ".p")
             with suppress(FileNotFoundError):

@@ -25,7 +25,7 @@ _MAX_BUNDLE = TILE_WIDTH * (_LENGTH_BYTES + limits.MAX_LOG_ENTRY_BYTES)
 
 
 def tile_path(level: int | str, number: int, width: int = TILE_WIDTH) -> str:
-    """Return the path of a tile inside its log.
+    """Return the path of a tile inside its log. Raises nothing.
 
     Args:
         level: 0 to 63, or ``ENTRIES``.
@@ -113,7 +113,11 @@ class TileReader:
         return entries[:width]
 
     def nodes(self, size: int) -> Nodes:
-        """Return the source of nodes of the tree of ``size`` entries."""
+        """Return the source of nodes of the tree of ``size`` entries. Raises nothing.
+
+        The source raises ReadError where a tile cannot be read, and FormatError where it has
+        another size than its name says.
+        """
 
         def node(height: int, index: int) -> bytes:
             level, inner = divmod(height, TILE_HEIGHT)

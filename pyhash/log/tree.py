@@ -18,7 +18,7 @@ Nodes = Callable[[int, int], bytes]
 
 
 def split(count: int) -> int:
-    """Return the largest power of two below ``count``, which is at least 2."""
+    """Return the largest power of two below ``count``, which is at least 2. Raises nothing."""
     return 1 << ((count - 1).bit_length() - 1)
 
 
@@ -29,6 +29,9 @@ def range_root(nodes: Nodes, start: int, end: int) -> bytes:
         nodes: The source.
         start: A multiple of the largest power of two that is not above ``end - start``.
         end: At least ``start``.
+
+    Raises:
+        What ``nodes`` raises.
     """
     count = end - start
     if count == 0:
@@ -41,7 +44,11 @@ def range_root(nodes: Nodes, start: int, end: int) -> bytes:
 
 
 def inclusion_proof(nodes: Nodes, index: int, size: int) -> tuple[bytes, ...]:
-    """Return the proof that leaf ``index`` is in the tree of ``size`` leaves (RFC 6962, 2.1.1)."""
+    """Return the proof that leaf ``index`` is in the tree of ``size`` leaves (RFC 6962, 2.1.1).
+
+    Raises:
+        What ``nodes`` raises.
+    """
     start, end, siblings = 0, size, []
     while end - start > 1:
         middle = start + split(end - start)
@@ -57,6 +64,9 @@ def inclusion_proof(nodes: Nodes, index: int, size: int) -> tuple[bytes, ...]:
 def consistency_proof(nodes: Nodes, old: int, size: int) -> tuple[bytes, ...]:
     """Return the proof that the tree of ``old`` leaves is the beginning of that of ``size`` ones
     (RFC 6962, 2.1.2); empty when either is all or nothing.
+
+    Raises:
+        What ``nodes`` raises.
     """
     if old in (0, size):
         return ()

@@ -110,7 +110,10 @@ def parse_material(role: str, text: str) -> Material:
 
 
 def merge(*descriptions: Description) -> Description:
-    """Put descriptions together; what a later one says counts. Materials are added up."""
+    """Put descriptions together; what a later one says counts. Materials are added up.
+
+    Raises nothing.
+    """
     fields: dict[str, Any] = {}
     for name in Description.__dataclass_fields__:
         given = [getattr(one, name) for one in descriptions]

@@ -68,13 +68,17 @@ def hash_material(
     uri: str | None = None,
     options: hashing.Options | None = None,
 ) -> Material:
-    """Hash something that a step used; arguments and errors as ``describe_checkpoint``.
+    """Hash something that a step used.
 
     Args:
         role: One of ``statement.ROLES``.
         path: A directory, or one file.
         uri: Where it came from.
         options: How to hash.
+
+    Raises:
+        UsageError, UnexpectedFileError, ReadError, ChangedWhileReadError, LimitError, EngineError:
+            As ``describe_checkpoint``.
     """
     found = describe_checkpoint(path, options=options)
     digests = ((FORMAT_NAME, found.root), ("sha256", found.oms_digest))

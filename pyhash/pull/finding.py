@@ -34,7 +34,21 @@ class Place:
 
 
 def find_release(source: Source, release: str | None) -> tuple[Place, bytes]:
-    """Find the release in a source: itself, the one that was asked for, or the latest of a home."""
+    """Find the release in a source: itself, the one that was asked for, or the latest of a home.
+
+    Args:
+        source: The source.
+        release: The checkpoint root of the one that is asked for; None: none is.
+
+    Returns:
+        Where it lies, and its bundle, of which nothing is verified.
+
+    Raises:
+        UsageError: ``release`` is no checkpoint root.
+        UnsignedError: The source is neither a release nor the home of releases.
+        NotThereError, FetchError: The bundle or the pointer cannot be had.
+        LimitError, FormatError: One of them is too large, or the pointer is none.
+    """
     prefix = "" if release is None else release_prefix(parse_root(release))
     try:
         return Place(source, prefix), _fetch_bundle(source, prefix)
@@ -78,7 +92,10 @@ def find_trusted_release(source: Source, trust: TufTrust) -> tuple[Place, bytes]
 
 
 def place_in_mirror(source: Source, manifest: Manifest) -> Place:
-    """Where the release lies in a mirror: below its root if that is there, or right at the top."""
+    """Where the release lies in a mirror: below its root if that is there, or right at the top.
+
+    Raises nothing.
+    """
     prefix = "" if manifest.root is None else release_prefix(manifest.root)
     try:
         _fetch_bundle(source, prefix)

@@ -36,7 +36,7 @@ class Selected:
 
 
 def select_all(shards: Sequence[tuple[str, int]], nodes: Nodes) -> list[Selected]:
-    """Select every span of every shard.
+    """Select every span of every shard. Raises nothing.
 
     Args:
         shards: (path, size) of each.
@@ -161,7 +161,7 @@ def _quiet(options: Options) -> Options:
 
 
 def missing(selection: Sequence[Selected], there: Mapping[str, set[int]]) -> list[Wanted]:
-    """Return what is still to be fetched, as runs of spans. Pure."""
+    """Return what is still to be fetched, as runs of spans. Pure. Raises nothing."""
     return [
         run
         for one in selection
@@ -180,5 +180,5 @@ def _runs(one: Selected, spans: Sequence[int]) -> list[Wanted]:
 
 
 def bytes_of(one: Selected, spans: set[int]) -> int:
-    """Return how many bytes those spans of a shard have. Pure."""
+    """Return how many bytes those spans of a shard have. Pure. Raises nothing."""
     return sum(min(SPAN_BYTES, one.size - span * SPAN_BYTES) for span in spans)

@@ -63,7 +63,11 @@ class Quarantine:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[int]:
-        """Open a file that ``make_file`` made. Yields its descriptor; raises WriteError."""
+        """Open a file that ``make_file`` made. Yields its descriptor.
+
+        Raises:
+            WriteError: The system would not.
+        """
         target = self.place(name)
         with _writing(target):
             descriptor = os.open(encode_path(target), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -74,7 +78,11 @@ class Quarantine:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[int]:
-        """Open a file that ``make_file`` made. Yields its descriptor; raises WriteError."""
+        """Open a file that ``make_file`` made. Yields its descriptor.
+
+        Raises:
+            WriteError: The system would not, when opening or within the block.
+        """
         target = self.place(name)
         with _writing(target):
             descriptor = os.open(encode_path(target), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -104,7 +112,11 @@ class Quarantine:
                 os.close(descriptor)
 
     def keep_only(self, names: Collection[str]) -> None:
-        """Remove every file but these. Raises WriteError."""
+        """Remove every file but these.
+
+        Raises:
+            WriteError: The system would not.
+        """
         kept = set(names)
         with _writing(self.path):
             for directory, below, there in os.walk(self.path, topdown=False):

@@ -32,7 +32,11 @@ class DirectoryTarget:
         return self._location
 
     def size_of(self, path: str) -> int | None:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.size_of``.
+        """
         try:
             return os.lstat(self._place(path)).st_size
         except FileNotFoundError:
@@ -41,7 +45,11 @@ class DirectoryTarget:
             raise self._error(path, error) from error
 
     def read_small(self, path: str, limit: int) -> bytes | None:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.read_small``.
+        """
         if self.size_of(path) is None:
             return None
         try:
@@ -50,7 +58,11 @@ class DirectoryTarget:
             raise self._error(path, error) from error
 
     def put_file(self, path: str, local: str) -> None:
-        """See ``Target``. The file has its name only when it is whole and durable."""
+        """See ``Target``. The file has its name only when it is whole and durable.
+
+        Raises:
+            PushError: As ``Target.put_file``.
+        """
         place = self._place(path)
         temporary = f"{place}.{os.getpid()}-{threading.get_ident()}.partial"
         try:
@@ -65,7 +77,11 @@ class DirectoryTarget:
             raise self._error(path, error) from error
 
     def put_new(self, path: str, data: bytes) -> bool:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.put_new``.
+        """
         place = self._place(path)
         temporary = f"{place}.{os.getpid()}-{threading.get_ident()}.partial"
         try:
@@ -83,7 +99,11 @@ class DirectoryTarget:
         return True
 
     def put_over(self, path: str, data: bytes) -> None:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.put_over``.
+        """
         try:
             self._make_directory(self._place(path))
             atomic.write_file(self._place(path), data)

@@ -44,7 +44,11 @@ class S3Target:
         return self._name
 
     def size_of(self, path: str) -> int | None:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.size_of``.
+        """
         import obstore
         from obstore.exceptions import BaseError
 
@@ -56,7 +60,11 @@ class S3Target:
             raise self._error(path, error) from error
 
     def read_small(self, path: str, limit: int) -> bytes | None:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.read_small``.
+        """
         import obstore
         from obstore.exceptions import BaseError
 
@@ -71,7 +79,11 @@ class S3Target:
             raise self._error(path, error) from error
 
     def put_file(self, path: str, local: str) -> None:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.put_file``.
+        """
         import obstore
         from obstore.exceptions import BaseError
 
@@ -87,7 +99,11 @@ class S3Target:
             raise self._error(path, error) from error
 
     def put_new(self, path: str, data: bytes) -> bool:
-        """See ``Target``. Stores that know no conditional writes are asked first instead."""
+        """See ``Target``. Stores that know no conditional writes are asked first instead.
+
+        Raises:
+            PushError: As ``Target.put_new``.
+        """
         import obstore
         from obstore.exceptions import AlreadyExistsError, BaseError
 
@@ -102,7 +118,11 @@ class S3Target:
         return True
 
     def put_over(self, path: str, data: bytes) -> None:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.put_over``.
+        """
         import obstore
         from obstore.exceptions import BaseError
 

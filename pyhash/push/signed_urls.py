@@ -48,15 +48,20 @@ class SignedUrlTarget:
         return self._name
 
     def size_of(self, path: str) -> int | None:
-        """See ``Target``; None, as there is no way to ask."""
+        """See ``Target``; None, as there is no way to ask. Raises nothing."""
         return None
 
     def read_small(self, path: str, limit: int) -> bytes | None:
-        """See ``Target``; None, as there is no way to ask."""
+        """See ``Target``; None, as there is no way to ask. Raises nothing."""
         return None
 
     def put_file(self, path: str, local: str) -> None:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.put_file``.
+            EngineError: Out of memory.
+        """
         (found,) = hash_files([local])
         if found.digest is None:
             raise PushError(f"{self._name}: {path}: {found.error}", path, self._name)
@@ -67,12 +72,20 @@ class SignedUrlTarget:
             raise PushError(f"{self._name}: {path}: {error.strerror}", path, self._name) from error
 
     def put_new(self, path: str, data: bytes) -> bool:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.put_new``.
+        """
         digest = hashlib.sha256(data).digest()
         return self._put(path, data, len(data), digest, {"If-None-Match": "*"})
 
     def put_over(self, path: str, data: bytes) -> None:
-        """See ``Target``."""
+        """See ``Target``.
+
+        Raises:
+            PushError: As ``Target.put_over``.
+        """
         self._put(path, data, len(data), hashlib.sha256(data).digest(), {})
 
     def _put(

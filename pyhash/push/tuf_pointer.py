@@ -107,7 +107,16 @@ def publish_pointer(target: Target, keys: str, root: bytes, bundle: bytes) -> No
 
 
 def renew_timestamp(target: Target, keys: str) -> None:
-    """Say again that the pointer is the latest, before it expires. As ``publish_pointer``."""
+    """Say again that the pointer is the latest, before it expires.
+
+    Args:
+        target: The home.
+        keys: The directory of the keys; only that of timestamp is needed.
+
+    Raises:
+        UsageError, KeyFileError, PushError, DependencyError: As ``publish_pointer``.
+        ReadError, LimitError, FormatError: The public half of the key cannot be read, or is none.
+    """
     _api()
     timestamp: Metadata[Timestamp] = _read(target, "timestamp.json")
     timestamp.signed.version += 1

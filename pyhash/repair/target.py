@@ -48,7 +48,10 @@ class Mended:
 
 
 def work_name(root: bytes) -> str:
-    """Return the name of the directory that new files of a checkpoint are made in."""
+    """Return the name of the directory that new files of a checkpoint are made in.
+
+    Raises nothing.
+    """
     return WORK_PREFIX + hashlib.sha256(root).hexdigest()[:16]
 
 
@@ -96,7 +99,12 @@ class Target:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[int]:
-        """Open a prepared shard. Yields its descriptor; raises WriteError."""
+        """Open a prepared shard. Yields its descriptor.
+
+        Raises:
+            ChangedWhileReadError: The file was replaced meanwhile, or has got a second name.
+            WriteError: The system would not, when opening or within the block.
+        """
         if name not in self._in_place:
             with self._work.writing(name) as descriptor, _writing(name):
                 yield descriptor
@@ -136,7 +144,12 @@ class Target:
         return Mended(damage.path, damage.kind, replaced, damage.bytes_wanted)
 
     def remove_work(self) -> None:
-        """Remove the directory of new files, if there is one of ours. Raises WriteError."""
+        """Remove the directory of new files, if there is one of ours.
+
+        Raises:
+            UsageError: Something that is not ours is in its place.
+            WriteError: The system would not.
+        """
         if self.is_work_there():
             self._work.keep_only(())
             with _writing(self._work.path), suppress(FileNotFoundError):

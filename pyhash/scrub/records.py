@@ -108,7 +108,11 @@ def load_position(path: str, total: int) -> Position:
 
 
 def save_position(path: str, position: Position) -> None:
-    """Write how far a pass has come, whole or not at all. Raises WriteError."""
+    """Write how far a pass has come, whole or not at all.
+
+    Raises:
+        WriteError: The system refused; what was there before still is.
+    """
     fields = {
         "span": position.span,
         "damaged": list(position.damaged),

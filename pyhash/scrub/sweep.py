@@ -46,7 +46,11 @@ class Spans:
         self.total = self._ends[-1] if self._ends else 0
 
     def place(self, span: int) -> tuple[int, int, int]:
-        """Return the number of the file, and the first and last byte + 1, of a span."""
+        """Return the number of the file, and the first and last byte + 1, of a span.
+
+        Raises:
+            IndexError: There are not that many spans.
+        """
         index = bisect_right(self._ends, span)
         start = (span - (self._ends[index - 1] if index else 0)) * SPAN_BYTES
         return index, start, min(start + SPAN_BYTES, self._listed[index].identity.size)

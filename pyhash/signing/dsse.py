@@ -28,7 +28,11 @@ class Envelope:
 
     @property
     def message(self) -> bytes:
-        """What the signatures are over. Raises UnicodeEncodeError as ``pae`` does."""
+        """What the signatures are over.
+
+        Raises:
+            UnicodeEncodeError: As ``pae``.
+        """
         return pae(self.payload_type, self.payload)
 
 

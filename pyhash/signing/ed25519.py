@@ -23,10 +23,13 @@ def public_key(seed: bytes) -> bytes:
     """Return the public half of a private key.
 
     Args:
-        seed: 32 bytes; ValueError otherwise.
+        seed: 32 bytes.
 
     Returns:
         32 bytes.
+
+    Raises:
+        ValueError: The seed has another length.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -37,11 +40,14 @@ def sign(seed: bytes, message: bytes) -> bytes:
     """Sign a message; the same message always gets the same signature.
 
     Args:
-        seed: 32 bytes; ValueError otherwise.
+        seed: 32 bytes.
         message: The exact bytes to sign.
 
     Returns:
         64 bytes.
+
+    Raises:
+        ValueError: The seed has another length.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

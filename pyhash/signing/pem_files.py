@@ -18,7 +18,10 @@ _PEM_BEGIN = b"-----BEGIN "
 
 
 def pem_labels(pem: bytes) -> list[bytes]:
-    """Labels of the PEM blocks, in the order of the file. A block with two keys is not guessed."""
+    """Labels of the PEM blocks, in the order of the file. A block with two keys is not guessed.
+
+    Raises nothing.
+    """
     lines = [line for line in pem.splitlines() if line.startswith(_PEM_BEGIN)]
     return [line[len(_PEM_BEGIN) :].rstrip().removesuffix(b"-----") for line in lines]
 

@@ -43,7 +43,7 @@ class Home:
 
     @property
     def below(self) -> str:
-        """The prefix with a ``/`` behind it, or nothing."""
+        """The prefix with a ``/`` behind it, or nothing. Raises nothing."""
         return f"{self.prefix}/" if self.prefix else ""
 
 

@@ -56,6 +56,9 @@ def reconcile(
         window: How long before its event an access may be.
         names: What the store calls a requester, for a credential that clients record under another
             name.
+
+    Raises:
+        ValueError: An event has a time that no calendar has.
     """
     moments = [(one, _moment(one)) for one in events if one.operation in _OPERATIONS]
     found = []

@@ -27,7 +27,7 @@ def as_object(command: str, answer: Answer) -> dict[str, Any]:
     Keys: ``pyhash`` (version), ``command``, ``result``, ``exit_code``, ``message``,
     ``checkpoint``, ``root``, ``guarantee``, ``key``, ``files``, ``bytes``, ``seconds``,
     ``findings`` (objects with ``code``, ``path``, ``message``, ``expected``, ``actual`` and
-    ``ranges`` of ``start``, ``end``, ``tensors``), then those of the command alone.
+    ``ranges`` of ``start``, ``end``, ``tensors``), then those of the command alone. Raises nothing.
     """
     return {
         "pyhash": __version__,
