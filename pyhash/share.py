@@ -151,7 +151,10 @@ def _signer(
     """Return a function from a path below a home to a URL that is signed for one method."""
     if not timedelta(0) < lifetime <= MAX_LIFETIME:
         raise UsageError(f"links live for at most {MAX_LIFETIME.days} days")
-    parts = urlsplit(reference)
+    try:
+        parts = urlsplit(reference)
+    except ValueError as error:
+        raise UsageError(f"{reference}: no address: {error}") from error
     base = parts.path.strip("/")
     below = f"{base}/" if base else ""
     if parts.scheme == "s3":

@@ -7,6 +7,7 @@ span unnoticed, but could see what is loaded, and hold an old release back.
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -28,6 +29,8 @@ CONNECTIONS = 64  # kept open at most; as many threads may read at once
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MISSING = frozenset({404, 410})
 _TICK_SECONDS = 0.25
+_SIZE = re.compile(r"[0-9]{1,19}")
+_RANGE_AND_SIZE = re.compile(r"bytes .*/([0-9]{1,19})")
 NO_ADDRESS = "leads to what is no address"
 
 
@@ -92,11 +95,11 @@ class HttpsSource:
             NotThereError, FetchError: As ``Source.size_of``.
         """
         with self._request(path, (0, 1), self._network.span_seconds) as response:
-            unit, slash, total = response.headers.get("Content-Range", "").rpartition("/")
-            if response.status == 206 and unit.startswith("bytes ") and slash and total.isdigit():
-                return int(total)
+            answer = response.headers.get("Content-Range", "")
+            if response.status == 206 and (match := _RANGE_AND_SIZE.fullmatch(answer)):
+                return int(match[1])
             length = response.headers.get("Content-Length", "")
-            if response.status == 200 and length.isdigit():
+            if response.status == 200 and _SIZE.fullmatch(length):
                 return int(length)
         raise FetchError(
             f"{self._name}: {path}: the server does not say its size", path, self._name
@@ -323,9 +326,16 @@ def new_pool(network: Network) -> urllib3.PoolManager:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     timeout = urllib3.Timeout(connect=network.timeout_seconds, read=network.timeout_seconds)
     if network.proxy:
-        return urllib3.ProxyManager(
-            network.proxy, maxsize=CONNECTIONS, timeout=timeout, retries=False, ssl_context=context
-        )
+        try:
+            return urllib3.ProxyManager(
+                network.proxy,
+                maxsize=CONNECTIONS,
+                timeout=timeout,
+                retries=False,
+                ssl_context=context,
+            )
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise UsageError(f"{network.proxy}: no proxy that can be used: {error}") from error
     return urllib3.PoolManager(
         maxsize=CONNECTIONS, timeout=timeout, retries=False, ssl_context=context
     )
@@ -345,7 +355,10 @@ def below(base: str) -> Callable[[str], str]:
 
 
 def _open_source(reference: str, network: Network) -> Source:
-    parts = urlsplit(reference)
+    try:
+        parts = urlsplit(reference)
+    except ValueError as error:
+        raise UsageError(f"{reference}: no address: {error}") from error
     if not parts.hostname:
         raise UsageError(f"{reference}: no host")
     if parts.username or parts.password:

@@ -171,7 +171,11 @@ def _locked(directory: str) -> Iterator[None]:
     except OSError as error:
         raise ReadError(f"{directory}: cannot be read: {error.strerror}", directory) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            message = f"{directory}: cannot be locked: {error.strerror}"
+            raise ReadError(message, directory) from error
         yield
     finally:
         os.close(descriptor)

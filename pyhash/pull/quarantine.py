@@ -134,7 +134,11 @@ class Quarantine:
         Raises:
             WriteError: The file system has less room than that many bytes.
         """
-        status = os.statvfs(self.path)
+        try:
+            status = os.statvfs(self.path)
+        except OSError as error:
+            message = f"{self.destination}: its room cannot be asked for: {error.strerror}"
+            raise WriteError(message, self.destination, error.errno) from error
         free = status.f_bavail * status.f_frsize
         if free < wanted + _SPARE_BYTES:
             raise WriteError(
@@ -192,8 +196,11 @@ def quarantine_for(destination: str, bundle: bytes) -> Iterator[Quarantine]:
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"{destination}: another pull of it is under way") from error
+        except OSError as error:
+            raise UsageError(
+                f"{destination}: another pull of it is under way, or its file system has no locks"
+                f" ({error.strerror})"
+            ) from error
         yield Quarantine(path, destination)
     finally:
         os.close(lock)

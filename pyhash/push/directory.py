@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
+from contextlib import suppress
 
 from pyhash import atomic, files
 from pyhash.errors import PushError, PyhashError
@@ -64,7 +64,7 @@ class DirectoryTarget:
             PushError: As ``Target.put_file``.
         """
         place = self._place(path)
-        temporary = f"{place}.{os.getpid()}-{threading.get_ident()}.partial"
+        temporary = _temporary(place)
         try:
             self._make_directory(place)
             with open(local, "rb") as source, open(temporary, "xb") as target:
@@ -74,6 +74,8 @@ class DirectoryTarget:
             os.rename(temporary, place)
             atomic.sync_directory(os.path.dirname(place))
         except OSError as error:
+            with suppress(OSError):
+                os.unlink(temporary)
             raise self._error(path, error) from error
 
     def put_new(self, path: str, data: bytes) -> bool:
@@ -83,7 +85,7 @@ class DirectoryTarget:
             PushError: As ``Target.put_new``.
         """
         place = self._place(path)
-        temporary = f"{place}.{os.getpid()}-{threading.get_ident()}.partial"
+        temporary = _temporary(place)
         try:
             self._make_directory(place)
             atomic.write_file(temporary, data)
@@ -126,3 +128,8 @@ def _open_target(reference: str, network: Network) -> Target:
 
 
 KIND = TargetKind(("", "file"), _open_target)
+
+
+def _temporary(place: str) -> str:
+    """By chance: numbers of processes and threads come again in containers, names of files stay."""
+    return f"{place}.{os.urandom(8).hex()}.partial"

@@ -10,21 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pyhash import atomic, files, limits
-from pyhash.errors import DependencyError, KeyFileError, PushError, UsageError
+from pyhash.errors import KeyFileError, PushError, SignatureError, UsageError
 from pyhash.push._base import Target
+from pyhash.push.tuf_metadata import public_key, refuse_older, take_back, tuf_types
 from pyhash.releases import POINTER_NAME, TUF_METADATA, TUF_TARGETS, dump_pointer
+from pyhash.signing.pem_files import read_private_key
 from pyhash.strict_json import expect_object, load_json
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import CryptoSigner
+    from typing import TypeAlias
+
+    from securesystemslib.signer import CryptoSigner, Key
     from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+
+    # What is signed online: the pointer, and what says that it is the latest.
+    _Online: TypeAlias = tuple[Metadata[Targets], Metadata[Snapshot], Metadata[Timestamp]]
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 # How long each may be believed. A client that sees nothing newer than this refuses: no freeze.
@@ -52,7 +58,7 @@ def init_repository(target: Target, keys: str) -> bytes:
         PushError, WriteError: It cannot be stored.
         DependencyError: The extra ``tuf`` is not installed.
     """
-    api = _api()
+    api = tuf_types()
     if target.size_of(f"{TUF_METADATA}1.root.json") is not None:
         raise UsageError(f"{target.name}: has a TUF repository already")
     if os.path.lexists(keys):
@@ -68,7 +74,7 @@ def init_repository(target: Target, keys: str) -> bytes:
     timestamp = api.Metadata(api.Timestamp(version=1, expires=_expires("timestamp")))
     data: bytes = signed_root.to_bytes()
     target.put_new(f"{TUF_METADATA}1.root.json", data)
-    _publish(target, signers, targets, snapshot, timestamp)
+    _publish(target, keys, signers, (targets, snapshot, timestamp))
     return data
 
 
@@ -83,27 +89,23 @@ def publish_pointer(target: Target, keys: str, root: bytes, bundle: bytes) -> No
 
     Raises:
         UsageError: The home has no repository.
+        SignatureError: Its metadata are not what these keys signed.
+        PolicyError: They are older than what these keys signed before.
         KeyFileError: A key cannot be used.
         PushError: It cannot be read or stored.
         DependencyError: The extra ``tuf`` is not installed.
     """
-    api = _api()
+    api = tuf_types()
     signers = {role: _load_key(keys, role) for role in ROLES if role != "root"}
-    timestamp: Metadata[Timestamp] = _read(target, "timestamp.json")
-    version = timestamp.signed.snapshot_meta.version
-    snapshot: Metadata[Snapshot] = _read(target, f"{version}.snapshot.json")
-    version = snapshot.signed.meta["targets.json"].version
-    targets: Metadata[Targets] = _read(target, f"{version}.targets.json")
+    trusted: dict[str, list[Key]] = {role: [one.public_key] for role, one in signers.items()}
+    online = _take_back_all(target, keys, trusted)
     pointer = dump_pointer(root)
     entry = api.TargetFile.from_data(POINTER_NAME, pointer, ["sha256"])
     entry.unrecognized_fields["custom"] = {"bundle_sha256": hashlib.sha256(bundle).hexdigest()}
     digest = entry.hashes["sha256"]
     target.put_over(f"{TUF_TARGETS}{digest}.{POINTER_NAME}", pointer)
-    targets.signed.targets[POINTER_NAME] = entry
-    for metadata in (targets, snapshot, timestamp):
-        metadata.signed.version += 1
-        metadata.signed.expires = _expires(metadata.signed.type)
-    _publish(target, signers, targets, snapshot, timestamp)
+    online[0].signed.targets[POINTER_NAME] = entry
+    _publish_next(target, keys, signers, online)
 
 
 def renew_timestamp(target: Target, keys: str) -> None:
@@ -114,22 +116,27 @@ def renew_timestamp(target: Target, keys: str) -> None:
         keys: The directory of the keys; only that of timestamp is needed.
 
     Raises:
-        UsageError, KeyFileError, PushError, DependencyError: As ``publish_pointer``.
-        ReadError, LimitError, FormatError: The public half of the key cannot be read, or is none.
+        UsageError, SignatureError, PolicyError, KeyFileError, PushError, DependencyError: As
+            ``publish_pointer``.
     """
-    _api()
-    timestamp: Metadata[Timestamp] = _read(target, "timestamp.json")
+    tuf_types()
+    signer = _load_key(keys, "timestamp")
+    timestamp = take_back(target, "timestamp.json", "timestamp", [signer.public_key])
+    refuse_older(keys, target, "timestamp", timestamp.signed.version)
     timestamp.signed.version += 1
     timestamp.signed.expires = _expires("timestamp")
-    timestamp.sign(_load_key(keys, "timestamp"))
+    timestamp.sign(signer)
     target.put_over(f"{TUF_METADATA}timestamp.json", timestamp.to_bytes())
+    refuse_older(keys, target, "timestamp", timestamp.signed.version)
 
 
 def rotate_key(target: Target, keys: str, role: str) -> None:
     """Replace the key of one role; for ``root``, both the old and the new one sign.
 
-    The old key stays until the new one is published. Interrupted or failed, the same call goes on:
-    a new key that was published, without anybody here knowing, is taken up and not lost.
+    What the old key signed is signed again as it is: after a theft, let the pointer lead to the
+    right release anew. The old key stays until the new one is published. Interrupted or failed,
+    the same call goes on: a new key that was published, without anybody here knowing, is taken up
+    and not lost.
 
     Args:
         target: The home.
@@ -138,19 +145,24 @@ def rotate_key(target: Target, keys: str, role: str) -> None:
 
     Raises:
         UsageError: No such role.
-        KeyFileError, PushError, DependencyError: As ``publish_pointer``.
+        SignatureError, PolicyError, KeyFileError, PushError, DependencyError: As
+            ``publish_pointer``.
     """
-    _api()
+    tuf_types()
     if role not in ROLES:
         raise UsageError(f"no role {role!r}; there are {', '.join(ROLES)}")
     number = 1
     while target.size_of(f"{TUF_METADATA}{number + 1}.root.json") is not None:
         number += 1
-    root: Metadata[Root] = _read(target, f"{number}.root.json")
+    roots = _take_back_roots(target, number, public_key(keys, "root"))
+    refuse_older(keys, target, "root", number)
+    root, trusted = roots[0], _named(roots)
+    # What the old key signed counts for nothing any more: all of it is signed again.
+    online = None if role == "root" else _take_back_all(target, keys, trusted)
     if _next_is_published(keys, role, root):
         _take_up(keys, role)
-        if role != "root":
-            _resign(target, {one: _load_key(keys, one) for one in ROLES})
+        if online:
+            _publish_next(target, keys, {one: _load_key(keys, one) for one in ROLES}, online)
         return
     signers = {one: _load_key(keys, one) for one in ROLES}
     old = signers[role]
@@ -165,34 +177,60 @@ def rotate_key(target: Target, keys: str, role: str) -> None:
     name = f"{TUF_METADATA}{number + 1}.root.json"
     if not target.put_new(name, root.to_bytes()):
         raise PushError(f"{target.name}: {name}: somebody was faster; try again", name, target.name)
+    refuse_older(keys, target, "root", number + 1)  # which remembers it
     _take_up(keys, role)
-    if role != "root":
-        _resign(target, {**signers, role: new})
+    if online:
+        _publish_next(target, keys, {**signers, role: new}, online)
 
 
-def _resign(target: Target, signers: dict[str, CryptoSigner]) -> None:
-    """Sign everything again, as what the old key signed counts for nothing any more."""
-    timestamp: Metadata[Timestamp] = _read(target, "timestamp.json")
-    snapshot: Metadata[Snapshot] = _read(
-        target, f"{timestamp.signed.snapshot_meta.version}.snapshot.json"
-    )
-    targets: Metadata[Targets] = _read(
-        target, f"{snapshot.signed.meta['targets.json'].version}.targets.json"
-    )
-    for metadata in (targets, snapshot, timestamp):
+def _take_back_roots(target: Target, number: int, root_key: Key) -> list[Metadata[Root]]:
+    """The latest root metadata, and those before, which name the key that was replaced last.
+
+    What a replacement that was interrupted has not signed again is signed by that one.
+    """
+    roots = [take_back(target, f"{number}.root.json", "root", [root_key], version=number)]
+    before = number - 1
+    if before:
+        # Signed by another key where it was the root's that was replaced: not needed then.
+        with suppress(SignatureError):
+            name = f"{before}.root.json"
+            roots.append(take_back(target, name, "root", [root_key], version=before))
+    return roots
+
+
+def _named(roots: Sequence[Metadata[Root]]) -> dict[str, list[Key]]:
+    """The keys of each role that one of these roots names."""
+    return {
+        role: [root.signed.keys[one] for root in roots for one in root.signed.roles[role].keyids]
+        for role in ROLES
+    }
+
+
+def _take_back_all(target: Target, keys: str, trusted: dict[str, list[Key]]) -> _Online:
+    """What the home holds now, each signed by its role, and what the other says it is."""
+    timestamp = take_back(target, "timestamp.json", "timestamp", trusted["timestamp"])
+    refuse_older(keys, target, "timestamp", timestamp.signed.version)
+    version = timestamp.signed.snapshot_meta.version
+    name = f"{version}.snapshot.json"
+    snapshot = take_back(target, name, "snapshot", trusted["snapshot"], version=version)
+    version = snapshot.signed.meta["targets.json"].version
+    name = f"{version}.targets.json"
+    targets = take_back(target, name, "targets", trusted["targets"], version=version)
+    return targets, snapshot, timestamp
+
+
+def _publish_next(
+    target: Target, keys: str, signers: dict[str, CryptoSigner], online: _Online
+) -> None:
+    for metadata in online:
         metadata.signed.version += 1
         metadata.signed.expires = _expires(metadata.signed.type)
-    _publish(target, signers, targets, snapshot, timestamp)
+    _publish(target, keys, signers, online)
 
 
-def _publish(
-    target: Target,
-    signers: dict[str, CryptoSigner],
-    targets: Metadata[Targets],
-    snapshot: Metadata[Snapshot],
-    timestamp: Metadata[Timestamp],
-) -> None:
+def _publish(target: Target, keys: str, signers: dict[str, CryptoSigner], online: _Online) -> None:
     """Store what others point to before what points to it."""
+    targets, snapshot, timestamp = online
     snapshot.signed.meta["targets.json"].version = targets.signed.version
     timestamp.signed.snapshot_meta.version = snapshot.signed.version
     targets.sign(signers["targets"])
@@ -202,19 +240,7 @@ def _publish(
     target.put_over(f"{base}{targets.signed.version}.targets.json", targets.to_bytes())
     target.put_over(f"{base}{snapshot.signed.version}.snapshot.json", snapshot.to_bytes())
     target.put_over(f"{base}timestamp.json", timestamp.to_bytes())
-
-
-def _read(target: Target, name: str) -> Any:
-    api = _api()
-    data = target.read_small(TUF_METADATA + name, limits.MAX_TUF_BYTES)
-    if data is None:
-        raise UsageError(f"{target.name}: has no TUF repository (no {TUF_METADATA}{name})")
-    try:
-        return api.Metadata.from_bytes(data)
-    except api.DeserializationError as error:
-        raise PushError(
-            f"{target.name}: {TUF_METADATA}{name}: {error}", name, target.name
-        ) from error
+    refuse_older(keys, target, "timestamp", timestamp.signed.version)  # which remembers it
 
 
 def _key_path(keys: str, role: str) -> str:
@@ -263,42 +289,17 @@ def _take_up(keys: str, role: str) -> None:
 
 
 def _load_key(keys: str, role: str) -> CryptoSigner:
-    from securesystemslib.signer import CryptoSigner, Key
+    from securesystemslib.signer import CryptoSigner
 
     place = _key_path(keys, role)
-    fields = load_json(
-        files.read_small(f"{place}.pub", limits.MAX_KEY_FILE_BYTES),
-        path=f"{place}.pub",
-        max_bytes=limits.MAX_KEY_FILE_BYTES,
-    )
+    public: Any = public_key(keys, role)
+    # No URI of the library's: it cuts paths, and the environment can point it elsewhere.
+    private = read_private_key(place)
     try:
-        mode = os.stat(place).st_mode
-    except OSError as error:
-        raise KeyFileError(f"{place}: {error.strerror}", place) from error
-    if stat.S_IMODE(mode) & 0o077:
-        raise KeyFileError(f"{place}: others can read this key; chmod 600 {place}", place)
-    try:
-        public: Any = dict(expect_object(fields, "the key", place))
-        key = Key.from_dict(public.pop("keyid"), public)
-        signer = CryptoSigner.from_priv_key_uri(f"file2:{place}", key)
-    except (KeyError, ValueError, OSError) as error:
+        return CryptoSigner(private, public)  # which refuses one that does not fit
+    except ValueError as error:
         raise KeyFileError(f"{place}: cannot be used: {error}", place) from error
-    return signer
 
 
 def _expires(role: str) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) + LIFETIMES[role]
-
-
-def _api() -> Any:
-    """python-tuf's metadata types, and its error, as one namespace."""
-    try:
-        import tuf.api.metadata as metadata
-        from tuf.api.serialization import DeserializationError
-    except ImportError as error:
-        raise DependencyError(
-            "tuf is not installed: pip install 'pyhash-checkpoint[tuf]'"
-        ) from error
-    names = ("Metadata", "Root", "Snapshot", "TargetFile", "Targets", "Timestamp")
-    found = {name: getattr(metadata, name) for name in names}
-    return SimpleNamespace(DeserializationError=DeserializationError, **found)

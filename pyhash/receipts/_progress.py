@@ -174,6 +174,8 @@ def _lock(descriptor: int, path: str) -> None:
         raise ReceiptError(
             f"{path}: another verification of this checkpoint is under way; wait for it", path
         ) from error
+    except OSError as error:
+        raise ReceiptError(f"{path}: cannot be locked: {error.strerror}", path) from error
 
 
 def _read(

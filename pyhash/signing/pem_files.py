@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import ExitStack, suppress
+from typing import Any
 
 from pyhash import limits
 from pyhash.atomic import sync_directory
@@ -54,6 +55,22 @@ def read_key_file(name: str, *, private: bool, max_bytes: int | None = None) -> 
     except OSError as error:
         raise KeyFileError(f"{name}: cannot be read: {error.strerror}", name) from error
     raise KeyFileError(f"{name}: larger than {max_bytes} bytes; this is no key file", name)
+
+
+def read_private_key(name: str) -> Any:
+    """Return an unencrypted private key of any kind, as ``cryptography`` has it.
+
+    Raises:
+        KeyFileError: As ``read_key_file``; or it is no such key.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    data = read_key_file(name, private=True)
+    try:
+        return load_pem_private_key(data, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(f"{name}: cannot be used: {error}", name) from error
 
 
 def _check_key_file(name: str, status: os.stat_result, *, private: bool) -> None:

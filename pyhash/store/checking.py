@@ -74,9 +74,10 @@ def check_store(
         raise UsageError(f"no claim {', '.join(sorted(unknown))}; there are {', '.join(CLAIMS)}")
     if "versioning" in claims and writer is None:
         raise UsageError("versioning shows when something is written: name the writer's credential")
+    store = _open(reference, reader)  # which refuses what is no reference
     parts = urlsplit(reference)
     below = parts.path.strip("/") + "/" if parts.path.strip("/") else ""
-    trial = _Trial(_open(reference, reader), new_pool(reader), below, known)
+    trial = _Trial(store, new_pool(reader), below, known)
     tried = list(trial.reader(dict(reader.credentials)))
     if "object-lock" in claims:
         tried.append(trial.object_lock())

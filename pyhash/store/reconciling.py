@@ -50,15 +50,14 @@ def reconcile(
 ) -> list[Unexplained]:
     """Return the accesses that no event explains, in their order. Pure, thread-safe.
 
+    Raises nothing.
+
     Args:
         records: What the store has seen.
         events: What clients have recorded in the transparency log.
         window: How long before its event an access may be.
         names: What the store calls a requester, for a credential that clients record under another
             name.
-
-    Raises:
-        ValueError: An event has a time that no calendar has.
     """
     moments = [(one, _moment(one)) for one in events if one.operation in _OPERATIONS]
     found = []

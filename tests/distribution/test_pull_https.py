@@ -9,9 +9,10 @@ import itertools
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -261,6 +262,41 @@ def test_small_object_above_its_cap(server: Server, release: Release) -> None:
         assert list(source.fetch_spans("sub/empty", 0, 0, 0)) == []
         with pytest.raises(errors.NotThereError):
             source.size_of("nothing")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Content-Length: \xb2", "Content-Length: " + "9" * 5000, "Content-Length: -1", "X: 1"],
+    ids=["superscript", "long", "negative", "none"],
+)
+@pytest.mark.parametrize("status", ["200 OK", "206 Partial Content"])
+def test_size_that_is_none(line: str, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server says of its size is read as a number of at most 19 digits, or not at all."""
+    name, value = line.split(": ")
+    response = SimpleNamespace(status=int(status[:3]), headers={name: value})
+    if status.startswith("206"):
+        response.headers = {"Content-Range": f"bytes 0-0/{value}"}
+    source = HttpsSource("x", lambda path: f"https://x/{path}", Network())
+    monkeypatch.setattr(source, "_request", lambda *_: nullcontext(response))
+    with closing(source):
+        if line == "X: 1" and status.startswith("206"):
+            assert source.size_of("a") == 1
+            return
+        with pytest.raises(errors.FetchError, match="does not say its size"):
+            source.size_of("a")
+
+
+@pytest.mark.parametrize(
+    ("source", "proxy"),
+    [("https://[::1", None), ("https://127.0.0.1:1", "socks5://127.0.0.1:1")],
+)
+def test_addresses_that_are_none(
+    release: Release, tmp_path: Path, source: str, proxy: str | None
+) -> None:
+    options = PullOptions(Network(proxy=proxy))
+    with pytest.raises(errors.UsageError, match=r"no address|no proxy that can be used"):
+        pull(source, tmp_path / "out", release.policy, options=options)
+    assert not (tmp_path / "out").exists()
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -13,7 +15,7 @@ import pyhash
 from pyhash import errors
 from pyhash.fetch import Network, TufTrust
 from pyhash.pull import pull
-from pyhash.push import push, tuf_pointer
+from pyhash.push import push, tuf_metadata, tuf_pointer
 from pyhash.push.targets import open_target
 from pyhash.releases import release_prefix
 from tests.distribution._release import Release
@@ -113,7 +115,15 @@ def test_keys_are_replaced(home: Home, role: str) -> None:
     assert home.publish('{"n": 2}') == home.pull()
 
 
-def test_revoked_key_signs_nothing_more(home: Home, tmp_path: Path) -> None:
+def unchecked(real: Any, *arguments: Any, **more: Any) -> Any:
+    """What a thief's own program would take back: anything."""
+    with mock.patch.object(tuf_metadata, "_has_signed", return_value=True):
+        return real(*arguments, **more)
+
+
+def test_revoked_key_signs_nothing_more(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home.publish('{"n": 1}')
     home.pull()
     stolen = tmp_path / "stolen"
@@ -122,6 +132,11 @@ def test_revoked_key_signs_nothing_more(home: Home, tmp_path: Path) -> None:
         tuf_pointer.rotate_key(home.target, home.keys, role)
     home.pull()
     bundle = (home.release.model / "model.sig").read_bytes()
+    shutil.copy(Path(home.keys, "seen.json"), stolen)
+    with pytest.raises(errors.SignatureError, match="somebody else wrote it"):
+        tuf_pointer.publish_pointer(home.target, str(stolen), bytes(32), bundle)
+    real = tuf_metadata.take_back
+    monkeypatch.setattr(tuf_pointer, "take_back", lambda *a, **k: unchecked(real, *a, **k))
     tuf_pointer.publish_pointer(home.target, str(stolen), bytes(32), bundle)
     with pytest.raises(errors.PolicyError, match="signed by 0/1"):
         home.pull()
@@ -164,7 +179,7 @@ def test_keys_are_kept_and_closed(home: Home) -> None:
     place = Path(home.keys, "timestamp.pem")
     assert place.stat().st_mode & 0o777 == 0o600
     place.chmod(0o640)
-    with pytest.raises(errors.KeyFileError, match="others can read"):
+    with pytest.raises(errors.KeyFileError, match="lets others reach"):
         tuf_pointer.renew_timestamp(home.target, home.keys)
     place.chmod(0o600)
     place.write_bytes(b"junk")

@@ -14,7 +14,7 @@ import pytest
 from pyhash import errors, limits
 from pyhash.fetch import Network, TufTrust, open_source
 from pyhash.fetch.tuf_pointer import fetch_trusted_pointer
-from pyhash.push import tuf_pointer
+from pyhash.push import tuf_metadata, tuf_pointer
 from pyhash.releases import POINTER_NAME
 from tests.distribution._release import Release
 from tests.distribution.test_tuf import Home
@@ -29,22 +29,20 @@ def home(own_release: Release, tmp_path: Path) -> Home:
 
 def sign_again(home: Home, custom: object, pointer: bytes | None = None) -> None:
     """What the keepers of the keys could sign, with whatever they say beside the pointer."""
-    read, target = tuf_pointer._read, home.target
-    timestamp = read(target, "timestamp.json")
-    snapshot = read(target, f"{timestamp.signed.snapshot_meta.version}.snapshot.json")
-    targets = read(target, f"{snapshot.signed.meta['targets.json'].version}.targets.json")
+    target = home.target
+    signers = {one: tuf_pointer._load_key(home.keys, one) for one in tuf_pointer.ROLES}
+    keys = {role: [one.public_key] for role, one in signers.items()}
+    online = tuf_pointer._take_back_all(target, home.keys, keys)  # type: ignore[arg-type]
+    targets = online[0]
     entry = targets.signed.targets[POINTER_NAME]
     if pointer is not None:
-        entry = tuf_pointer._api().TargetFile.from_data(POINTER_NAME, pointer, ["sha256"])
+        entry = tuf_metadata.tuf_types().TargetFile.from_data(POINTER_NAME, pointer, ["sha256"])
         target.put_over(f"tuf/targets/{entry.hashes['sha256']}.{POINTER_NAME}", pointer)
         targets.signed.targets[POINTER_NAME] = entry
     entry.unrecognized_fields.clear()
     if custom is not None:
         entry.unrecognized_fields["custom"] = custom
-    for metadata in (targets, snapshot, timestamp):
-        metadata.signed.version += 1
-    signers = {one: tuf_pointer._load_key(home.keys, one) for one in tuf_pointer.ROLES}
-    tuf_pointer._publish(target, signers, targets, snapshot, timestamp)
+    tuf_pointer._publish_next(target, home.keys, signers, online)
 
 
 @pytest.mark.parametrize(

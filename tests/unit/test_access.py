@@ -75,7 +75,15 @@ def test_long_lists_become_a_count() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"operation": "steal"}, {"outcome": "maybe"}, {"at": "yesterday"}, {"root": "pyhash-v1:1"}],
+    [
+        {"operation": "steal"},
+        {"outcome": "maybe"},
+        {"at": "yesterday"},
+        {"at": "2026-13-45T99:99:99Z"},  # no calendar has it
+        {"at": "2026-1-1T1:1:1Z"},
+        {"at": "２０２６-01-01T00:00:00Z"},
+        {"root": "pyhash-v1:1"},
+    ],
 )
 def test_no_such_event(change: dict[str, str]) -> None:
     with pytest.raises(UsageError):
