@@ -13,6 +13,7 @@ struct pyhash_call {
     struct pyhash_kernels kernels;
     const struct pyhash_reader_ops *reader;
     unsigned nthreads;
+    uint32_t others;             /* threads of other calls, as in the options */
     struct pyhash_control *control;
     uint64_t *first_span;        /* of each range, counted over all of them; one more at the end */
     uint64_t extent;             /* spans that a worker takes at a time */

@@ -148,7 +148,8 @@ static struct pyhash_batch *open_batch(const struct pyhash_call *call, int is_sp
     batch->is_into = call->is_into;
     batch->is_spare = is_spare;
     batch->reader = call->reader;
-    if (pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES, call->nthreads)
+    if (pyhash_batch_open(batch, call->nslots * (size_t)PYHASH_SPAN_BYTES,
+                          pyhash_sharers(call->nthreads, call->others))
         == PYHASH_OK)
         return batch;
     free(batch);
@@ -297,6 +298,7 @@ PYHASH_EXPORT enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *r
         return PYHASH_ERR_ARGUMENT;
     *error = (struct pyhash_error){ 0 };
     call.nthreads = options->threads > 0 ? options->threads : 1;
+    call.others = options->others;
     call.reader = pyhash_select_reader(options->reader, nranges > 0 ? ranges[0].fd : -1);
     if (!call.reader || (options->kernel && options->kernel_for))
         return PYHASH_ERR_ARGUMENT;

@@ -40,6 +40,12 @@ struct pyhash_views {
     uint32_t notes;                     /* bits of enum pyhash_note */
 };
 
+/* How many threads share the memory for reading: those of a call, and `others` of calls like it. */
+PYHASH_INLINE unsigned pyhash_sharers(unsigned nthreads, uint32_t others)
+{
+    return nthreads + (others < 1024 ? others : 1024);
+}
+
 struct pyhash_reader_ops {
     /* Most bytes of one view; a whole number of spans. */
     size_t max_view;

@@ -65,6 +65,7 @@ static enum pyhash_status take_views(struct walk *walk, uint64_t *offset,
         }
         *offset += size;
     }
+    announce(walk, *offset); /* which the drive reads while these are hashed */
     for (unsigned n = 0; n < views->nviews; n++)
         walk->take(walk->state, &views->view[n]);
     return walk->reader->release(views, &index, error);
@@ -86,7 +87,7 @@ enum pyhash_status pyhash_walk_piece(const struct pyhash_range *piece,
     if (!walk.reader)
         return PYHASH_ERR_ARGUMENT;
     status = walk.reader->open(&walk.views, walk.reader->max_view,
-                               options->threads > 0 ? options->threads : 1);
+                               pyhash_sharers(1, options->others));
     if (status != PYHASH_OK)
         return status;
     for (uint64_t offset = piece->start; offset < piece->end && status == PYHASH_OK;)

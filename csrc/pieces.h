@@ -10,7 +10,7 @@
 int pyhash_is_piece(const struct pyhash_range *piece, const struct pyhash_options *options,
                     const uint8_t *digests, const struct pyhash_error *error);
 
-/* Give every view of the piece to `take`, in order; of the options only `reader` and `threads`
+/* Give every view of the piece to `take`, in order; of the options only `reader` and `others`
  * count. Unless this returns PYHASH_OK, what was computed from the views is worth nothing. */
 enum pyhash_status pyhash_walk_piece(const struct pyhash_range *piece,
                                      const struct pyhash_options *options,

@@ -81,6 +81,8 @@ struct pyhash_options {
     uint32_t threads;             /* 0 counts as 1; the calling thread is one of them; where the
                                      system refuses more, the call goes on with those it got */
     uint32_t reader;              /* enum pyhash_reader */
+    uint32_t others;              /* threads of other calls that hash meanwhile: memory for reading is
+                                     shared with them */
 };
 
 /* One kernel of the list. */
@@ -109,8 +111,8 @@ enum pyhash_status pyhash_hash_ranges(const struct pyhash_range *ranges, size_t 
 
 /* SHA-256 of each block of 4096 bytes of a piece of a file, the last one of the file filled up with
  * zeros, as fs-verity has them: 32 bytes each to `digests`, the caller's. Of `piece` only fd, start
- * and end count; of the options kernel, reader, and `threads`: how many threads hash pieces at the
- * same time. This call uses its own alone. After an error the digests are of no use. */
+ * and end count; of the options kernel, reader and others: the call uses its own thread alone. After an
+ * error the digests are of no use. */
 enum pyhash_status pyhash_hash_verity_blocks(const struct pyhash_range *piece,
                                              const struct pyhash_options *options,
                                              uint8_t *digests, struct pyhash_error *error);

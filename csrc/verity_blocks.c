@@ -62,6 +62,7 @@ PYHASH_EXPORT enum pyhash_status pyhash_hash_verity_blocks(const struct pyhash_r
 
     if (!pyhash_is_piece(piece, options, digests, error))
         return PYHASH_ERR_ARGUMENT;
+    *error = (struct pyhash_error){ 0 };
     kernel = pyhash_select_kernel(options->kernel, pyhash_cpu_features());
     if (!kernel)
         return PYHASH_ERR_KERNEL;

@@ -152,7 +152,7 @@ def _hash_piece(
     size = file.identity.size
     piece = _native.Range(file.path, descriptor, start, min(start + PIECE_BYTES, size))
     digests = hash_verity_blocks(
-        piece, reader=options.reader, kernel=options.kernel, threads=threads
+        piece, reader=options.reader, kernel=options.kernel, others=threads - 1
     )
     return digests if size <= BLOCK_BYTES else _hash_blocks(digests, options.kernel)
 

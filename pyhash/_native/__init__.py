@@ -212,6 +212,7 @@ def hash_ranges(
     span_nodes: bool = True,
     file_digests: bool = False,
     threads: int = 1,
+    others: int = 0,
     reader: str = "auto",
     kernel: str | None = None,
     progress: Progress | None = None,
@@ -225,6 +226,7 @@ def hash_ranges(
         file_digests: Compute each range's plain SHA-256 too; ranges must start at 0, and the
             longest should come first.
         threads: Threads of the engine, at least 1.
+        others: Threads of other calls that hash meanwhile and share the memory for reading.
         reader: ``auto``, ``mmap``, ``buffered`` or ``direct``.
         kernel: Name, or None for the fastest as measured.
         progress: Called on the calling thread, about 20 times a second and once at the end, with
@@ -246,7 +248,7 @@ def hash_ranges(
     total = sum(item.end - item.start for item in ranges)
     request = _Request(ranges, span_nodes, file_digests)
     options = ffi.new("struct pyhash_options *")
-    options.threads, options.reader = threads, READERS[reader]
+    options.threads, options.others, options.reader = threads, others, READERS[reader]
     if kernel is None and total >= CALIBRATED_BYTES:
         options.kernel_for = request.hold_names(kernels_by_count())
     else:

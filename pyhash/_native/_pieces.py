@@ -16,7 +16,7 @@ XXH3_BYTES = 16
 
 
 def hash_verity_blocks(
-    piece: Range, *, reader: str = "auto", kernel: str | None = None, threads: int = 1
+    piece: Range, *, reader: str = "auto", kernel: str | None = None, others: int = 0
 ) -> bytes:
     """Return the SHA-256 of each block of 4096 bytes, the last one of a file filled up with zeros.
 
@@ -24,7 +24,7 @@ def hash_verity_blocks(
         piece: Of an open file; it starts on a multiple of 1 MiB, and ends on one or with the file.
         reader: ``auto``, ``mmap``, ``buffered`` or ``direct``.
         kernel: Name, or None for the engine's preference.
-        threads: How many threads do the same meanwhile; this call uses its own alone.
+        others: How many other threads do the same meanwhile; they share the memory for reading.
 
     Returns:
         32 bytes for each block.
@@ -39,15 +39,15 @@ def hash_verity_blocks(
     count = -(-(piece.end - piece.start) // BLOCK_BYTES)
     call = lib.pyhash_hash_verity_blocks
     size = DIGEST_BYTES * count
-    return _digests(call, piece, size, reader=reader, threads=threads, kernel=name)
+    return _digests(call, piece, size, reader=reader, others=others, kernel=name)
 
 
-def xxh3_spans(piece: Range, *, reader: str = "auto", threads: int = 1) -> bytes:
+def xxh3_spans(piece: Range, *, reader: str = "auto", others: int = 0) -> bytes:
     """Return XXH3-128 of each span of 1 MiB: finds rot, not attackers.
 
     Args:
         piece: Of an open file; it starts and ends on a multiple of 1 MiB.
-        reader, threads: As for ``hash_verity_blocks``.
+        reader, others: As for ``hash_verity_blocks``.
 
     Returns:
         16 bytes for each span, in the canonical order of xxHash's specification.
@@ -59,11 +59,11 @@ def xxh3_spans(piece: Range, *, reader: str = "auto", threads: int = 1) -> bytes
         raise errors.UsageError(f"{piece.end} is not the end of a whole span")
     count = (piece.end - piece.start) // SPAN_BYTES
     size, call = XXH3_BYTES * count, lib.pyhash_xxh3_spans
-    return _digests(call, piece, size, reader=reader, threads=threads, kernel=ffi.NULL)
+    return _digests(call, piece, size, reader=reader, others=others, kernel=ffi.NULL)
 
 
 def _digests(
-    call: Callable[..., int], piece: Range, size: int, *, reader: str, threads: int, kernel: Any
+    call: Callable[..., int], piece: Range, size: int, *, reader: str, others: int, kernel: Any
 ) -> bytes:
     if reader not in READERS:
         raise errors.UsageError(f"no reader {reader!r}; there are {', '.join(READERS)}")
@@ -73,7 +73,7 @@ def _digests(
     range_ = ffi.new("struct pyhash_range *")
     range_.fd, range_.start, range_.end = piece.source, piece.start, piece.end
     options = ffi.new("struct pyhash_options *")
-    options.kernel, options.reader, options.threads = kernel, READERS[reader], threads
+    options.kernel, options.reader, options.others = kernel, READERS[reader], others
     error = ffi.new("struct pyhash_error *")
     out = ffi.from_buffer("uint8_t[]", digests, require_writable=True)
     status = call(range_, options, out, error)

@@ -86,17 +86,17 @@ class Throttle:
         Args:
             bytes_per_second: The rate; None: no limit.
         """
-        self._rate = bytes_per_second
+        self.rate = bytes_per_second
         self._lock = threading.Lock()
         self._free_at = time.monotonic()
 
     def pause(self, count: int) -> None:
         """Wait until that many more bytes may be taken. Raises nothing."""
-        if self._rate is None:
+        if self.rate is None:
             return
         with self._lock:
             now = max(self._free_at, time.monotonic())
-            self._free_at = now + count / self._rate
+            self._free_at = now + count / self.rate
         time.sleep(max(0.0, now - time.monotonic()))
 
 

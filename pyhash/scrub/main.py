@@ -172,8 +172,8 @@ class _Run:
             self.opened.listing,
             self.position.span,
             digest,
-            threads=options.hashing.thread_count(),
-            pause=throttle.pause,
+            hashing=options.hashing,
+            throttle=throttle,
             from_drive=options.from_drive,
         )
         try:

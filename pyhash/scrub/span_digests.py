@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pyhash import errors
 from pyhash._native import DIGEST_BYTES, Range, hash_ranges
 from pyhash._native._pieces import XXH3_BYTES, xxh3_spans
+from pyhash.hashing import Options
 from pyhash.merkle import SPAN_BYTES
 
 IN_MEMORY_BYTES = 4 * SPAN_BYTES  # held at once where two digests are wanted of the same bytes
@@ -22,16 +24,16 @@ class Piece:
         path: For messages.
         descriptor: Open for reading.
         start, end: Bytes; both are multiples of a span, or ``end`` is the file's.
-        reader: Of the engine.
-        threads: How many threads do the same meanwhile.
+        others: How many other threads do the same meanwhile.
+        hashing: How to read and hash; of it, threads and progress play no part.
     """
 
     path: str
     descriptor: int
     start: int
     end: int
-    reader: str
-    threads: int
+    others: int
+    hashing: Options
 
     def cut(self, size: int) -> list[Piece]:
         """Return the piece in pieces of so many bytes, a multiple of a span. Raises nothing."""
@@ -56,8 +58,7 @@ def sha256_nodes(piece: Piece) -> list[bytes]:
     Raises:
         ReadError: A span cannot be read.
     """
-    (found,) = hash_ranges([piece.range()], reader=piece.reader)
-    return _cut(found.span_nodes, DIGEST_BYTES)
+    return _cut(_nodes(piece), DIGEST_BYTES)
 
 
 def xxh3_128(piece: Piece) -> list[bytes]:
@@ -70,7 +71,7 @@ def xxh3_128(piece: Piece) -> list[bytes]:
     whole = replace(piece, end=piece.end // SPAN_BYTES * SPAN_BYTES)
     found: list[bytes] = []
     if whole.start < whole.end:
-        digests = xxh3_spans(whole.range(), reader=piece.reader, threads=piece.threads)
+        digests = xxh3_spans(whole.range(), reader=piece.hashing.reader, others=piece.others)
         found += _cut(digests, XXH3_BYTES)
     if whole.end < piece.end:
         found += [one[DIGEST_BYTES:] for one in both(replace(piece, start=whole.end))]
@@ -90,15 +91,27 @@ def both(piece: Piece) -> list[bytes]:
         raise errors.DependencyError("xxhash is not installed: pip install xxhash") from error
     digests: list[bytes] = []
     for part in piece.cut(IN_MEMORY_BYTES):
-        data = memoryview(bytearray(part.end - part.start))
-        (found,) = hash_ranges([part.range(data)], reader=part.reader)
-        nodes = _cut(found.span_nodes, DIGEST_BYTES)
+        # A mapping begins with a page, which reads past the page cache need.
+        data = memoryview(mmap.mmap(-1, part.end - part.start))
+        nodes = _cut(_nodes(part, data), DIGEST_BYTES)
         starts = range(0, len(data), SPAN_BYTES)
         digests += [
             node + xxh3_128_digest(data[start : start + SPAN_BYTES])
             for node, start in zip(nodes, starts, strict=True)
         ]
     return digests
+
+
+def _nodes(piece: Piece, into: memoryview | None = None) -> bytes:
+    how = piece.hashing
+    (found,) = hash_ranges(
+        [piece.range(into)],
+        others=piece.others,
+        reader=how.reader,
+        kernel=how.kernel,
+        note=how.note,
+    )
+    return found.span_nodes
 
 
 def _cut(digests: bytes, size: int) -> list[bytes]:

@@ -43,7 +43,7 @@ static void check_piece(int fd, size_t start, size_t end, uint32_t reader)
 {
     struct pyhash_range piece = { .fd = fd, .start = start, .end = end };
     struct pyhash_options options = { .reader = reader, .kernel = next_kernel(),
-                                      .threads = reader % 3 };
+                                      .others = reader % 3 };
     struct pyhash_error error;
     enum pyhash_status status;
 

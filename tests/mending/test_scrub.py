@@ -5,6 +5,7 @@ cannot be read is not said to be whole; a record that does not fit is refused.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -18,12 +19,21 @@ import xxhash
 
 import pyhash as library
 from pyhash import errors, opening
+from pyhash._native import Range
 from pyhash.hashing import Options
 from pyhash.pull import transfer
 from pyhash.repair import RepairOptions, repair
-from pyhash.scrub import ScrubOptions, ScrubResult, become_idle, main, priority, scrub, sweep
+from pyhash.scrub import (
+    ScrubOptions,
+    ScrubResult,
+    become_idle,
+    main,
+    priority,
+    scrub,
+    span_digests,
+    sweep,
+)
 from pyhash.scrub.records import Position, load_position, record_path, save_position
-from pyhash.scrub.span_digests import Piece
 from tests.mending._damaged import BIG, BIG_BYTES, SHARD, SPAN, Pair, flip
 from tests.support.command_line import answer, pyhash
 from tests.support.loop_image import Unavailable, loop_image
@@ -185,8 +195,8 @@ def test_slow_drive_is_not_slowed_down(pair: Pair, monkeypatch: pytest.MonkeyPat
     clock = Clock(seconds_of_a_span=10.0)
     monkeypatch.setattr(transfer, "time", clock)
     monkeypatch.setattr(sweep, "BATCH_SPANS", 1)
-    real = sweep._read_batch
-    monkeypatch.setattr(sweep, "_read_batch", lambda *a, **k: (clock.read(), real(*a, **k))[1])
+    real = sweep._Reader.read
+    monkeypatch.setattr(sweep._Reader, "read", lambda *a: (clock.read(), real(*a))[1])
     assert run(pair, bytes_per_second=SPAN, hashing=Options(threads=1)).is_finished
     assert clock.slept == [0.0] * SPANS
 
@@ -249,13 +259,55 @@ def test_xxhash_is_missing(pair: Pair, records: str, monkeypatch: pytest.MonkeyP
         run(pair, records=records, rot_only=True)
 
 
-def test_file_that_ends_early_is_unreadable(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    def end_early(piece: Piece) -> list[bytes]:
-        raise errors.TruncatedError(f"{piece.path}: ended early", piece.path)
+@pytest.mark.parametrize("how", [{}, {"record": True}, {"rot_only": True}])
+def test_file_that_shrinks_meanwhile(
+    pair: Pair, records: str, monkeypatch: pytest.MonkeyPatch, how: dict[str, bool]
+) -> None:
+    run(pair, records=records, record=True)
+    real = sweep.Piece
 
-    monkeypatch.setattr(main, "sha256_nodes", end_early)
-    result = run(pair)
-    assert len(result.unreadable) == SPANS and result.damaged == ()
+    def cut(path: str, *more: object) -> object:
+        if path == BIG:
+            os.truncate(pair.model / BIG, SPAN)
+        return real(path, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sweep, "Piece", cut)
+    with pytest.raises(errors.ChangedWhileReadError, match=BIG):
+        run(pair, records=records, **how)
+
+
+def test_low_rate_has_small_batches(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops it waits for about a second, on however many threads."""
+    sizes: list[int] = []
+    clock = Clock()
+    monkeypatch.setattr(transfer, "time", clock)
+    real = transfer.Throttle.pause
+
+    def pause(self: transfer.Throttle, count: int) -> None:
+        sizes.append(count)
+        real(self, count)
+
+    monkeypatch.setattr(transfer.Throttle, "pause", pause)
+    assert run(pair, bytes_per_second=2 * SPAN, hashing=Options(threads=16)).is_finished
+    assert max(sizes) == 2 * SPAN and sum(sizes) == sum(map(len, pair.content.values()))
+
+
+def test_record_reads_past_the_page_cache(
+    pair: Pair, records: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory is on a page, which O_DIRECT needs."""
+    addresses: list[int] = []
+    real = span_digests.hash_ranges
+
+    def look(ranges: list[Range], **how: object) -> object:
+        into = ranges[0].into
+        if into is not None:
+            addresses.append(ctypes.addressof(ctypes.c_char.from_buffer(into)))
+        return real(ranges, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(span_digests, "hash_ranges", look)
+    run(pair, records=records, record=True, from_drive=True)
+    assert addresses and all(one % 4096 == 0 for one in addresses)
 
 
 def test_nothing_but_an_empty_file(pair: Pair, tmp_path: Path) -> None:
@@ -293,6 +345,21 @@ def test_spans_that_cannot_be_read(broken: Pair, tmp_path: Path) -> None:
     assert f"pyhash_scrub_unreadable_spans{labels} 3" in lines
     assert f"pyhash_scrub_damaged_spans{labels} 0" in lines
     assert f"pyhash_scrub_position_ratio{labels} 1.0" in lines
+
+
+@pytest.mark.parametrize("how", [{"record": True}, {"rot_only": True}, {"from_drive": True}])
+def test_spans_that_cannot_be_read_in_other_ways(
+    broken: Pair, records: str, how: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main._Run, "_path", lambda _, suffix: os.path.join(records, suffix))
+    os.makedirs(records)
+    run(replace(broken, model=broken.copy), records=records, record=True)
+    found = run(broken, records=records, **how)
+    lost = {(BIG, start) for start in (3 * SPAN, 4 * SPAN, 5 * SPAN)}
+    unreadable = {(path, start) for path, start, _ in found.unreadable}
+    # Past the page cache, files that lie behind it on the disk are gone as well.
+    assert unreadable >= lost if "from_drive" in how else unreadable == lost
+    assert (found.damaged, found.is_finished, found.recorded) == ((), True, "")
 
 
 def test_command(pair: Pair, records: str) -> None:

@@ -14,6 +14,7 @@ import xxhash
 from pyhash import errors
 from pyhash._native import READERS, Range
 from pyhash._native._pieces import xxh3_spans
+from pyhash.hashing import Options
 from pyhash.merkle import SPAN_BYTES
 from pyhash.scrub.span_digests import Piece, both, sha256_nodes, xxh3_128
 from tests import reference
@@ -37,13 +38,13 @@ def descriptor(tmp_path: Path) -> Iterator[int]:
 @pytest.mark.parametrize(("first", "last"), [(0, SPANS), (2, 3), (5, SPANS), (4, 4)])
 def test_spans_of_a_file(descriptor: int, reader: str, first: int, last: int) -> None:
     piece = Range("f", descriptor, first * SPAN_BYTES, last * SPAN_BYTES)
-    assert xxh3_spans(piece, reader=reader, threads=2) == b"".join(EXPECTED[first:last])
+    assert xxh3_spans(piece, reader=reader, others=1) == b"".join(EXPECTED[first:last])
 
 
 @pytest.mark.parametrize("start", range(0, len(DATA), SPAN_BYTES))
 def test_what_a_scrub_computes(descriptor: int, start: int) -> None:
     """Whole spans, and the rest at the end, which is no whole one."""
-    piece = Piece("f", descriptor, start, len(DATA), "auto", 2)
+    piece = Piece("f", descriptor, start, len(DATA), 1, Options())
     nodes = reference.span_nodes(DATA[start:])
     expected = EXPECTED[start // SPAN_BYTES :]
     assert xxh3_128(piece) == expected
