@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps the memory of a virtual machine from going back to its host between measurements.
 
+What others have left in the page cache is dropped first, where this process may do that (root):
+else the first loader would pay for taking it back.
+
 A host may take back what its guest has free and give it out again page by page, slower than any
 loader loads. A process of ours takes all that is free, and lets go of a piece whenever little is
 left: who is measured finds memory that the machine has, as on a machine of its own.
@@ -9,6 +12,7 @@ left: who is measured finds memory that the machine has, as on a machine of its 
 from __future__ import annotations
 
 import mmap
+import os
 import select
 import subprocess
 import sys
@@ -26,6 +30,11 @@ class HeldMemory:
     """A context: while it is open, free memory stays with this machine."""
 
     def __enter__(self) -> HeldMemory:
+        os.sync()
+        try:
+            Path("/proc/sys/vm/drop_caches").write_text("1")
+        except OSError as error:
+            print(f"  the page cache could not be dropped: {error.strerror}", flush=True)
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )

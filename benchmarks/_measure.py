@@ -78,6 +78,14 @@ def times_faster(samples: dict[str, list[float]], name: str, peer: str) -> dict[
     return spread([b / a for a, b in zip(samples[name], samples[peer], strict=True)])
 
 
+def _commit() -> str:
+    """The commit, and whether code was changed since: then it cannot give the numbers."""
+    code = ("pyhash", "csrc", "benchmarks/*.py")
+    changed = first_line("git", "status", "--porcelain", "--untracked-files=all", "--", *code)
+    name = first_line("git", "rev-parse", "--short", "HEAD")
+    return name if changed == "unknown" else f"{name}-changed"  # unknown: nothing was printed
+
+
 def environment(directory: Path | None = None) -> dict[str, object]:
     """The machine, as far as it matters to the numbers."""
     info = Path("/proc/cpuinfo").read_text()
@@ -100,7 +108,7 @@ def environment(directory: Path | None = None) -> dict[str, object]:
         "system": platform.release(),
         "file_system": first_line("stat", "-f", "-c", "%T", str(directory)) if directory else None,
         "date": time.strftime("%Y-%m-%d"),
-        "commit": first_line("git", "rev-parse", "--short", "HEAD"),
+        "commit": _commit(),
     }
 
 

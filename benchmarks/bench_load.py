@@ -322,6 +322,8 @@ def main() -> None:
     for part in parts:
         if given.part in ("all", part):
             shard_gib = SHARD_GIB[part]
+            if given.gib % shard_gib:
+                sys.exit(f"{part}: {given.gib} GiB are no whole number of shards of {shard_gib}")
             directory = given.directory / f"shards-of-{shard_gib}-gib"
             model = directory / "model"
             if len(shards(model)) != given.gib // shard_gib:

@@ -4,9 +4,9 @@
 SGLang's load formats are a closed list with one place for a loader of one's own: for ``private`` it
 imports the module PRIVATE_MODULE, which its releases do not have. ``register``, which it finds
 through the entry point ``sglang.srt.plugins``, puts a module there. SGLang logs a plug-in that
-fails and goes on; then the module is missing and it does not start: it cannot fail open. Loaders
-that it would choose for other reasons refuse the keys of ``--model-loader-extra-config`` that this
-one needs. docs/runtimes.md has the contract that this relies on.
+fails and goes on; then the module is missing and it does not start. Loaders that it would choose
+for other reasons refuse the keys of ``--model-loader-extra-config`` that this one needs.
+docs/runtimes.md has the contract that this relies on, and what it does not cover.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _loader_class() -> Any:
             """Refuse what the ordinary loader would read by another way."""
             if getattr(model_config, "modelopt_quant", None):
                 raise UsageError(
-                    "quantising by ModelOpt reads the checkpoint by itself: give the quantised one"
+                    "ModelOpt reads the checkpoint by itself, and --load-format private does not"
                 )
             return super().load_model(model_config=model_config, device_config=device_config)
 

@@ -243,6 +243,18 @@ def test_loaders_that_come_before_the_format(
     assert of_model.made.parameters == {}
 
 
+@pytest.mark.parametrize("quantization", ["modelopt_fp8", "auto-round-int8"])
+def test_known_limit_of_no_configuration(
+    server: ModuleType, model: Path, quantization: str
+) -> None:
+    """With nothing to refuse, SGLang's own loader is chosen; docs/runtimes.md says so."""
+    load_plugins()
+    of_model = of(model, quantization=quantization, _is_already_quantized=lambda: False)
+    bare = configuration(server, model, model_loader_extra_config={})
+    loader = server.get_model_loader(bare, of_model)
+    assert type(loader).__name__ in {"ModelOptModelLoader", "IncModelLoader"}
+
+
 def test_other_ways_to_the_files(server: ModuleType, model: Path) -> None:
     load_plugins()
     config = configuration(server, model)
