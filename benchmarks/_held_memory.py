@@ -20,9 +20,9 @@ from pathlib import Path
 from types import TracebackType
 
 PIECE_BYTES = 128 << 20
-LEAST_FREE_BYTES = 384 << 20  # below this a piece is let go of
+LEAST_FREE_BYTES = 1536 << 20  # below this a piece is let go of; less would make huge pages scarce
 MOST_FREE_BYTES = LEAST_FREE_BYTES + 2 * PIECE_BYTES
-LOOK_SECONDS = 0.004  # in this time nobody can use up what is left free
+LOOK_SECONDS = 0.002  # in this time nobody can use up what is left free
 POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14
 
 

@@ -152,6 +152,13 @@ def shapes(model: Path) -> dict[str, list[int]]:
     return found
 
 
+def stalls() -> int:
+    """How often anybody had to wait for memory to be taken back or moved together."""
+    lines = Path("/proc/vmstat").read_text().splitlines()
+    names = ("allocstall", "compact_stall")
+    return sum(int(line.split()[1]) for line in lines if line.startswith(names))
+
+
 def high_water() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
@@ -212,10 +219,11 @@ class Child:
             cat(self.model)
         self.memory.take()
         command = [sys.executable, __file__, "measure", "--name", self.name, "--model", self.model]
+        before = stalls()
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             sys.exit(f"{self.name}: {done.stderr}")
-        self.results.append(json.loads(done.stdout))
+        self.results.append({**json.loads(done.stdout), "stalls": stalls() - before})
         return float(self.results[-1]["seconds"])
 
 
