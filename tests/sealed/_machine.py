@@ -239,18 +239,22 @@ def start(kernel: Path, archive: Path, disks: list[Path], timeout: float) -> tup
     for name, options in ACCELERATORS.items():
         if name == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
             continue
-        if _run(command + options, console, START_SECONDS if name == "kvm" else timeout, timeout):
+        is_last = name != "kvm"
+        to_begin = timeout if is_last else START_SECONDS
+        if _run(command + options, console, to_begin, timeout, is_last=is_last):
             return result.read_text(errors="replace"), name
     said = [one.read_text(errors="replace")[-2000:] for one in (console, result)]
     raise Unavailable(f"the machine did not end in {timeout:.0f} s; it said: {said}")
 
 
-def _run(command: list[str], console: Path, to_begin: float, to_end: float) -> bool:
+def _run(
+    command: list[str], console: Path, to_begin: float, to_end: float, *, is_last: bool
+) -> bool:
     """Run QEMU; returns whether it began and ended in time. Some hosts offer a KVM on which
-    nothing ever runs.
+    nothing ever runs, or which QEMU ends on before the guest has said a word.
 
     Raises:
-        Unavailable: QEMU refused.
+        Unavailable: QEMU refused the last way there is, or ended after the guest had begun.
     """
     console.write_text("")
     with subprocess.Popen(
@@ -267,6 +271,8 @@ def _run(command: list[str], console: Path, to_begin: float, to_end: float) -> b
         finally:
             process.kill()
         if process.returncode != 0:
+            if not is_last and BEGUN not in console.read_text(errors="replace"):
+                return False
             said = process.stderr.read()[-2000:] if process.stderr else ""
             raise Unavailable(f"{QEMU}: exit code {process.returncode}: {said}")
         return True
