@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Big-endian load and store, and the macros that every file needs. No state, no I/O. */
+/* Load and store in a given byte order, and the macros that every file needs. No state, no I/O. */
 #ifndef PYHASH_COMMON_H
 #define PYHASH_COMMON_H
 
@@ -26,6 +26,17 @@ PYHASH_INLINE uint32_t pyhash_load_be32(const uint8_t *p)
     memcpy(&v, p, sizeof v);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     v = __builtin_bswap32(v);
+#endif
+    return v;
+}
+
+PYHASH_INLINE uint64_t pyhash_load_le64(const uint8_t *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
 #endif
     return v;
 }

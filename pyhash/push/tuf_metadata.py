@@ -53,6 +53,14 @@ def tuf_types() -> Any:
     return SimpleNamespace(DeserializationError=DeserializationError, **found)
 
 
+def key_path(keys: str, role: str) -> str:
+    """Return where the private half of a role's key lies; the public one has ``.pub`` behind it.
+
+    Raises nothing.
+    """
+    return os.path.join(keys, f"{role}.pem")
+
+
 def public_key(keys: str, role: str) -> Key:
     """Return the public half of a role's key.
 
@@ -61,7 +69,7 @@ def public_key(keys: str, role: str) -> Key:
     """
     from securesystemslib.signer import Key
 
-    place = f"{os.path.join(keys, role)}.pem.pub"
+    place = f"{key_path(keys, role)}.pub"
     try:
         data = files.read_small(place, limits.MAX_KEY_FILE_BYTES)
         fields = load_json(data, path=place, max_bytes=limits.MAX_KEY_FILE_BYTES)

@@ -15,13 +15,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pyhash import atomic, files, limits
+from pyhash import atomic
 from pyhash.errors import KeyFileError, PushError, SignatureError, UsageError
 from pyhash.push._base import Target
-from pyhash.push.tuf_metadata import public_key, refuse_older, take_back, tuf_types
+from pyhash.push.tuf_metadata import key_path, public_key, refuse_older, take_back, tuf_types
 from pyhash.releases import POINTER_NAME, TUF_METADATA, TUF_TARGETS, dump_pointer
 from pyhash.signing.pem_files import read_private_key
-from pyhash.strict_json import expect_object, load_json
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -243,10 +242,6 @@ def _publish(target: Target, keys: str, signers: dict[str, CryptoSigner], online
     refuse_older(keys, target, "timestamp", timestamp.signed.version)  # which remembers it
 
 
-def _key_path(keys: str, role: str) -> str:
-    return os.path.join(keys, f"{role}.pem")
-
-
 def _new_key(keys: str, role: str) -> CryptoSigner:
     """Make a key and write it: the private half in PEM, the public one as TUF has it."""
     from securesystemslib.signer import CryptoSigner
@@ -257,22 +252,17 @@ def _new_key(keys: str, role: str) -> CryptoSigner:
         os.makedirs(keys, mode=0o700, exist_ok=True)
     except OSError as error:
         raise KeyFileError(f"{keys}: {error.strerror}", keys) from error
-    atomic.write_file(_key_path(keys, role), signer.private_bytes, mode=0o600)
-    atomic.write_file(f"{_key_path(keys, role)}.pub", json.dumps(public).encode("ascii"))
+    atomic.write_file(key_path(keys, role), signer.private_bytes, mode=0o600)
+    atomic.write_file(f"{key_path(keys, role)}.pub", json.dumps(public).encode("ascii"))
     return signer
 
 
 def _next_is_published(keys: str, role: str, root: Metadata[Root]) -> bool:
     """Whether a new key of a role is here that the published root names already."""
-    place = f"{_key_path(keys, role + _NEXT)}.pub"
-    if not os.path.exists(place):
+    new = role + _NEXT
+    if not os.path.exists(f"{key_path(keys, new)}.pub"):
         return False
-    fields = load_json(
-        files.read_small(place, limits.MAX_KEY_FILE_BYTES),
-        path=place,
-        max_bytes=limits.MAX_KEY_FILE_BYTES,
-    )
-    return expect_object(fields, "the key", place).get("keyid") in root.signed.roles[role].keyids
+    return public_key(keys, new).keyid in root.signed.roles[role].keyids
 
 
 def _take_up(keys: str, role: str) -> None:
@@ -282,7 +272,7 @@ def _take_up(keys: str, role: str) -> None:
     try:
         for suffix in ("", ".pub"):
             with suppress(FileNotFoundError):
-                os.rename(_key_path(keys, role + _NEXT) + suffix, _key_path(keys, role) + suffix)
+                os.rename(key_path(keys, role + _NEXT) + suffix, key_path(keys, role) + suffix)
         atomic.sync_directory(keys)
     except OSError as error:
         raise KeyFileError(f"{keys}: {error.strerror}", keys) from error
@@ -291,7 +281,7 @@ def _take_up(keys: str, role: str) -> None:
 def _load_key(keys: str, role: str) -> CryptoSigner:
     from securesystemslib.signer import CryptoSigner
 
-    place = _key_path(keys, role)
+    place = key_path(keys, role)
     public: Any = public_key(keys, role)
     # No URI of the library's: it cuts paths, and the environment can point it elsewhere.
     private = read_private_key(place)
